@@ -1,0 +1,80 @@
+"""What can go wrong, as a tree. A door maps a class to its status or exit code; the sentence says the cure.
+
+    DayshiftError
+    ├── WrongUse              the call or the configuration is wrong; nothing was changed           exit 2
+    │   └── InvalidInput      data that fails validation, with a path for each fault                 422
+    ├── NotFound              no such task, agent, key, setting, for this tenant                     404
+    ├── Conflict              somebody else was first (compare-and-set, conversation, state)         409, 412
+    ├── Refused               not now: depth or rate reached; says when to try again                 429
+    ├── DependencyAway        a dependency does not answer; says when to try again                   503
+    │   ├── LedgerAway        PostgreSQL
+    │   └── PlaneAway         Valkey: unreachable, or empty and being rebuilt (PlaneNotReady)
+    │       └── PlaneNotReady
+    └── Superseded            a newer attempt has taken over: stop, and write nothing more
+"""
+
+from msgspec import Struct
+
+
+class FieldError(Struct, frozen=True):
+    """One fault in some input: where (a dotted path, `input.items[2].name`), and what to do about it."""
+
+    path: str
+    message: str
+
+
+class DayshiftError(Exception):
+    """Base of all errors that dayshift raises on purpose. `code` is a stable word for programs."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+        if code is not None:
+            self.code = code
+
+
+class WrongUse(DayshiftError):
+    code = "wrong_use"
+
+
+class InvalidInput(WrongUse):
+    code = "invalid_input"
+
+    def __init__(self, message: str, errors: list[FieldError] | None = None, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.errors = errors or []
+
+
+class NotFound(DayshiftError):
+    code = "not_found"
+
+
+class Conflict(DayshiftError):
+    code = "conflict"
+
+
+class Refused(DayshiftError):
+    code = "refused"
+
+
+class DependencyAway(DayshiftError):
+    code = "dependency_away"
+
+
+class LedgerAway(DependencyAway):
+    code = "ledger_away"
+
+
+class PlaneAway(DependencyAway):
+    code = "plane_away"
+
+
+class PlaneNotReady(PlaneAway):
+    code = "plane_not_ready"
+
+
+class Superseded(DayshiftError):
+    code = "superseded"

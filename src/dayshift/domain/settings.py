@@ -1,0 +1,82 @@
+"""What can change while running: the typed sections (CONTRACT section 6) and the immutable snapshot that readers hold."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+Positive = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=0)]
+Weight = Annotated[float, Meta(gt=0, le=1_000_000)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+
+
+class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    max_depth: Count = 100_000
+    paused: bool = False
+
+
+class RateLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    requests_per_minute: Positive | None = None
+    requests_per_day: Positive | None = None
+
+
+class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    weight: Weight = 1.0
+    limits: RateLimits = RateLimits()
+    user_limits: RateLimits = RateLimits()
+    concurrent: Count | None = None
+    max_queued: Count = 10_000
+    flags: dict[str, Any] = {}
+
+
+class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    enabled: bool = True
+    concurrency: Count | None = None
+    timeout: Seconds | None = None
+    max_attempts: Positive | None = None
+
+
+class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=67_108_864)] = 1_048_576
+    default_agent: str | None = None
+
+
+class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Durations are text such as `30d`, `12h`, `90m`, `45s`, counted from a task's end."""
+
+    tasks: Annotated[str, Meta(pattern=r"^[1-9][0-9]*[dhms]$")] = "30d"
+    events: Annotated[str, Meta(pattern=r"^[1-9][0-9]*[dhms]$")] = "1h"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One version of all settings. Swapped whole when a newer version is seen; never changed in place."""
+
+    queues: dict[str, QueueSettings] = {}
+    tenants: dict[str, TenantSettings] = {}
+    agents: dict[str, AgentSettings] = {}
+    gateway: GatewaySettings = GatewaySettings()
+    retention: RetentionSettings = RetentionSettings()
+
+    def queue(self, name: str) -> QueueSettings:
+        return self.queues.get(name) or QueueSettings()
+
+    def tenant(self, name: str) -> TenantSettings:
+        """The tenant's own section, else that of `tenants.*`, else the defaults."""
+        return self.tenants.get(name) or self.tenants.get("*") or TenantSettings()
+
+    def agent(self, name: str) -> AgentSettings:
+        return self.agents.get(name) or AgentSettings()
+
+
+_UNIT_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+
+def duration_seconds(text: str) -> int:
+    """Seconds in a duration such as `30d`."""
+    return int(text[:-1]) * _UNIT_SECONDS[text[-1]]
+
+
+def to_builtins(value: object) -> Any:
+    """A settings value as plain JSON data."""
+    return msgspec.to_builtins(value)
