@@ -1,0 +1,61 @@
+"""Real engines for every test: servers given by URL (DAYSHIFT_TEST_DATABASE_URL, DAYSHIFT_TEST_VALKEY_URL), else the
+embedded ones, started once a session. Each test gets a database and a Valkey database of its own.
+"""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import redis.asyncio
+
+VALKEY_DATABASES = 16
+
+
+@pytest.fixture(scope="session")
+def engine_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The URLs of a PostgreSQL and of a Valkey that tests may fill with databases of their own."""
+    database_url = os.environ.get("DAYSHIFT_TEST_DATABASE_URL")
+    valkey_url = os.environ.get("DAYSHIFT_TEST_VALKEY_URL")
+    if database_url and valkey_url:
+        yield database_url, valkey_url
+        return
+    from dayshift.embedded import start_engines
+
+    engines = start_engines(Path(tmp_path_factory.mktemp("engines")))
+    yield engines.database_url, engines.valkey_url
+    engines.stop()
+
+
+@pytest.fixture
+async def database_url(engine_urls: tuple[str, str]) -> AsyncIterator[str]:
+    """The URL of an empty database that is dropped after the test."""
+    admin_url = engine_urls[0]
+    name = f"test_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(admin_url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    yield urlunsplit(urlsplit(admin_url)._replace(path=f"/{name}"))
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+_next_valkey_database = 0
+
+
+@pytest.fixture
+async def valkey_url(engine_urls: tuple[str, str]) -> AsyncIterator[str]:
+    """The URL of an empty Valkey database (by number), emptied again after the test."""
+    global _next_valkey_database
+    _next_valkey_database = (_next_valkey_database + 1) % VALKEY_DATABASES
+    base = engine_urls[1]
+    url = f"{base}{'&' if '?' in base else '?'}db={_next_valkey_database}" if base.startswith("unix") else (
+        f"{base.rstrip('/')}/{_next_valkey_database}"
+    )
+    client = redis.asyncio.from_url(url)
+    await client.flushdb()
+    yield url
+    await client.flushdb()
+    await client.aclose()
