@@ -1,0 +1,10 @@
+"""Run every question, or those named: `python -m benchmarks accept drain`."""
+
+import sys
+
+from benchmarks import accept, drain, latency, thousand_agents
+
+QUESTIONS = {"accept": accept, "drain": drain, "latency": latency, "thousand_agents": thousand_agents}
+
+for name in sys.argv[1:] or QUESTIONS:
+    QUESTIONS[name].main()

@@ -1,0 +1,165 @@
+"""Posts and fleets over real processes: a tiny stand-in for `python -m dayshift` that obeys the two pipes."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from dayshift.supervisor import Child, ChildFailed, Command, Fleet, Post
+
+# Put first on PYTHONPATH as a package `dayshift` that only says ready, waits for SIGTERM or the end of its lifeline,
+# and leaves a mark on the way out.
+STAND_IN = """
+import os, select, signal, sys
+arguments = sys.argv[1:]
+mood, marks = arguments[0], arguments[1]
+ready = int(arguments[arguments.index("--ready-fd") + 1])
+lifeline = int(arguments[arguments.index("--lifeline-fd") + 1])
+def mark(word):
+    with open(os.path.join(marks, f"{os.getpid()}.{word}"), "w"):
+        return
+if mood == "fails":
+    sys.exit(2)
+waker, wakes = os.pipe()
+if mood == "deaf":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+else:
+    signal.signal(signal.SIGTERM, lambda *_: os.write(wakes, b"t"))
+os.write(ready, b"1"); os.close(ready)
+readable, _, _ = select.select([waker, lifeline], [], [])
+mark("drained" if waker in readable else "orphaned")
+"""
+
+Spawner = Callable[[str], Callable[[], Awaitable[Child]]]
+
+
+@pytest.fixture
+def marks(tmp_path: Path) -> Path:
+    (tmp_path / "stand" / "dayshift").mkdir(parents=True)
+    (tmp_path / "stand" / "dayshift" / "__main__.py").write_text(STAND_IN)
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+async def spawner(marks: Path) -> AsyncIterator[Spawner]:
+    children: list[Child] = []
+
+    def of(mood: str) -> Callable[[], Awaitable[Child]]:
+        async def spawn() -> Child:
+            environment = {**os.environ, "PYTHONPATH": str(marks.parent / "stand")}
+            command = Command(arguments=(mood, str(marks)), environment=environment)
+            child = await Child.spawn("stand-in", command)
+            children.append(child)
+            return child
+
+        return spawn
+
+    yield of
+    for child in children:
+        if child.exit_status is None:
+            await child.kill()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def recorder() -> tuple[list[int], Callable[[Child], Awaitable[None]]]:
+    deaths: list[int] = []
+
+    async def after_death(child: Child) -> None:
+        deaths.append(child.pid)
+
+    return deaths, after_death
+
+
+async def test_a_killed_child_is_replaced_and_its_death_reported(spawner: Spawner) -> None:
+    deaths, after_death = recorder()
+    post = Post("stand-in", spawner("obeys"), after_death, grace_seconds=10)
+    await post.fill()
+    assert post.child is not None
+    first = post.child.pid
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: post.child is not None and post.child.pid != first)
+    assert deaths == [first]
+    await post.stop()
+    await post.stop()
+
+
+async def test_the_successor_is_ready_before_the_predecessor_drains(spawner: Spawner, marks: Path) -> None:
+    deaths, after_death = recorder()
+    post = Post("stand-in", spawner("obeys"), after_death, grace_seconds=10)
+    await post.fill()
+    assert post.child is not None
+    first = post.child.pid
+    await post.replace()
+    assert post.child.pid != first
+    assert post.child.exit_status is None
+    assert (marks / f"{first}.drained").exists()
+    assert deaths == [first]
+    await post.stop()
+
+
+async def test_a_successor_that_fails_leaves_the_present_child(spawner: Spawner) -> None:
+    moods = iter(["obeys", "fails"])
+    _, after_death = recorder()
+    post = Post("stand-in", lambda: spawner(next(moods))(), after_death, grace_seconds=10)
+    await post.fill()
+    present = post.child
+    with pytest.raises(ChildFailed) as failure:
+        await post.replace()
+    assert failure.value.exit_status == 2
+    assert post.child is present
+    await post.stop()
+
+
+async def test_a_deaf_child_is_killed_after_the_grace(spawner: Spawner) -> None:
+    deaths, after_death = recorder()
+    post = Post("stand-in", spawner("deaf"), after_death, grace_seconds=0.3)
+    await post.fill()
+    child = post.child
+    assert child is not None
+    await post.stop()
+    assert child.exit_status == -signal.SIGKILL
+    assert deaths == [child.pid]
+
+
+async def test_a_fleet_that_cannot_start_stops_what_it_started(spawner: Spawner) -> None:
+    deaths, after_death = recorder()
+    good = Post("good", spawner("obeys"), after_death, grace_seconds=10)
+    bad = Post("bad", spawner("fails"), after_death, grace_seconds=10)
+    with pytest.raises(ChildFailed):
+        await Fleet([[good], [bad]]).start()
+    assert good.child is None
+    assert len(deaths) == 2
+
+
+async def test_children_drain_when_their_supervisor_is_killed(marks: Path) -> None:
+    supervisor = """
+import asyncio, os, sys
+from dayshift.supervisor import Child, Command
+async def main():
+    marks, stand = sys.argv[1:3]
+    command = Command(arguments=("obeys", marks), environment={**os.environ, "PYTHONPATH": stand})
+    child = await Child.spawn("stand-in", command)
+    await child.wait_ready(20)
+    print(child.pid, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", supervisor, str(marks), str(marks.parent / "stand"), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    pid = int(await process.stdout.readline())
+    process.kill()
+    await process.wait()
+    await until(lambda: (marks / f"{pid}.orphaned").exists())
