@@ -1,0 +1,46 @@
+"""The names of the push channels, and what is said on each.
+
+| channel          | payload                                                                              |
+|------------------|--------------------------------------------------------------------------------------|
+| worker(ID)       | `wake`: there may be work. `cancel TASK`: a person cancelled a task that it runs.     |
+| task(ID)         | an event of the task's stream: `NUMBER|TYPE|DATA`; DATA is empty when it is too large |
+| ALL              | `epoch N`: the plane is ready under epoch N                                          |
+| MAINTENANCE      | any payload: look at the plane now                                                   |
+"""
+
+from msgspec import Struct
+
+from dayshift.hotplane import keys
+
+WAKE = "wake"
+ALL = keys.PREFIX + "all"
+MAINTENANCE = keys.PREFIX + "maintenance"
+_TASK = keys.PREFIX + "task:"
+_WORKER = keys.PREFIX + "worker:"
+
+
+class EventNotice(Struct, frozen=True):
+    """A stream event as it was pushed. `data` is None when the event must be read from the stream."""
+
+    number: int
+    type: str
+    data: bytes | None
+
+
+def worker(worker_id: str) -> str:
+    return _WORKER + worker_id
+
+
+def task(task_id: str) -> str:
+    return _TASK + task_id
+
+
+def task_id_of(channel: str) -> str | None:
+    """The task that a channel belongs to, if it is a task's."""
+    return channel[len(_TASK) :] if channel.startswith(_TASK) else None
+
+
+def event_of(payload: bytes) -> EventNotice:
+    """Read what was said on a task's channel."""
+    number, event_type, data = payload.split(b"|", 2)
+    return EventNotice(int(number), event_type.decode(), data or None)

@@ -1,0 +1,119 @@
+"""Whose turn it is: tasks enter their lines, workers claim, acknowledge and give back. The rules are in `_queue.lua`."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from dayshift.domain.task import Place
+from dayshift.hotplane import keys
+from dayshift.hotplane.shapes import Ack, Claim, Enqueued, Lane
+from dayshift.hotplane.state import State
+
+MAX_TASKS_A_CALL = 1_000
+
+
+class Dispatch:
+    """Queue order. Each call may be repeated when its answer was lost."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def enqueue(self, places: Sequence[Place], *, rebuilding: bool = False) -> list[Enqueued]:
+        """Announce tasks that the ledger has queued; the newest word about a task wins.
+
+        A task that a worker holds stays with it (`held`); one behind a cold tail stays in the ledger (`cold`).
+        """
+        answers: list[Enqueued] = []
+        for start in range(0, len(places), MAX_TASKS_A_CALL):
+            piece = [flat for place in places[start : start + MAX_TASKS_A_CALL] for flat in flattened(place)]
+            replies = await self._state.run("enqueue", *self._bound(), *piece, rebuilding=rebuilding)
+            answers += cast("list[Enqueued]", texts(replies))
+        return answers
+
+    async def claim(self, worker_id: str, request_id: str, agents: Sequence[tuple[str, int]], count: int) -> Claim:
+        """Take up to `count` tasks of these agents, each with its concurrency cap (-1: none).
+
+        Repeating the worker's latest request answers the same tasks. A worker that gets fewer than it asked for is
+        woken by `channels.worker(worker_id)` when there may be more.
+        """
+        wishes = [text for agent, cap in agents for text in (keys.escaped(agent), cap)]
+        task_ids, refill, next_due_ms = await self._state.run(
+            "claim", worker_id, request_id, count, *self._bound(), *wishes
+        )
+        return Claim(texts(task_ids), [_lane(parts) for parts in refill], int(next_due_ms) or None)
+
+    async def ack(self, worker_id: str, acks: Sequence[Ack]) -> None:
+        """Free the slots of tasks that this worker is done with; of tasks that it does not hold nothing is changed."""
+        for start in range(0, len(acks), MAX_TASKS_A_CALL):
+            await self._state.run(
+                "ack",
+                worker_id,
+                *self._bound(),
+                *[flat for ack in acks[start : start + MAX_TASKS_A_CALL] for flat in _flattened_ack(ack)],
+            )
+
+    async def release(self, worker_id: str, task_ids: Sequence[str]) -> None:
+        """Give claimed tasks back, to the heads of their lines."""
+        if task_ids:
+            await self._state.run("release", worker_id, *self._bound(), *task_ids)
+
+    async def stop_claiming(self, worker_id: str) -> None:
+        """This worker takes no more work: a wake-up meant for it goes to another."""
+        await self._state.run("stop_claiming", worker_id)
+
+    async def refill(
+        self, lane: Lane, places: Sequence[Place], more_from_seq: int | None, token: str | None = None
+    ) -> bool:
+        """Bring the next piece of a lane's tail in; False when the right to do so had passed to another.
+
+        `more_from_seq` is the first place in the ledger that is not among `places`, None if there is none.
+        """
+        name = lane_name(lane)
+        piece = [flat for place in places for flat in flattened(place)]
+        more = -1 if more_from_seq is None else more_from_seq
+        return bool(await self._state.run("refill", name, token or lane.token, more, *self._bound(), *piece))
+
+    async def mark_cold(self, lanes: Sequence[Lane], *, rebuilding: bool = False) -> None:
+        """Say that these lanes go on in the ledger from `from_seq`, e.g. after a rebuild brought only their heads."""
+        flat = [item for lane in lanes for item in (*lane_name(lane), lane.from_seq)]
+        if flat:
+            await self._state.run("mark_cold", *self._bound(), *flat, rebuilding=rebuilding)
+
+    async def promote(self) -> int:
+        """Move delayed tasks that are due into their lines (claims do so for their own agents); answers how many."""
+        return int(await self._state.run("promote", *self._bound()))
+
+    def _bound(self) -> tuple[int, int, int, int]:
+        bound = self._state.bound
+        return bound.agent_ready, bound.lane_floor, bound.low_water, bound.page
+
+
+def texts(replies: Sequence[bytes]) -> list[str]:
+    """The words or ids of a reply."""
+    return [reply.decode() for reply in replies]
+
+
+def flattened(place: Place) -> tuple[str | int, ...]:
+    """A place as script arguments: id, agent, priority, tenant, seq, due."""
+    return (
+        place.id,
+        keys.escaped(place.agent),
+        place.priority,
+        keys.escaped(place.tenant),
+        place.seq,
+        place.run_at_ms,
+    )
+
+
+def lane_name(lane: Lane) -> tuple[str, int, str]:
+    """A lane as script arguments: agent, priority, tenant."""
+    return keys.escaped(lane.agent), lane.priority, keys.escaped(lane.tenant)
+
+
+def _lane(parts: Sequence[bytes]) -> Lane:
+    agent, priority, tenant, from_seq, room, token = texts(parts)
+    return Lane(keys.unescaped(agent), int(priority), keys.unescaped(tenant), int(from_seq), int(room), token)
+
+
+def _flattened_ack(ack: Ack) -> tuple[str | int, ...]:
+    again = flattened(ack.again) if ack.again is not None else ("", "", 0, "", 0, 0)
+    return (ack.task_id, repr(float(ack.slot_seconds)), *again)

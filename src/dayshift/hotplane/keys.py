@@ -1,0 +1,104 @@
+"""The whole key space of the hot plane, in one table. No other file spells a key; the Lua scripts get this table too.
+
+Everything lies under one hash tag, so that a cluster could hold it on one node:
+
+    ds:{0}:epoch                    the marker: the epoch that is ready; absent while the plane is being rebuilt
+    ds:{0}:lease:WORKER             a worker's lease, with its time to live
+    ds:{0}:stream:TASK              a task's live events
+    ds:{0}:all, :maintenance, :worker:WORKER, :task:TASK        push channels (see channels.py)
+    ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
+
+RING is `AGENT:PRIORITY`, LANE is `AGENT:PRIORITY:TENANT`; `:` inside of a name is escaped. None of the state keys has a
+time to live: they end with what they describe, and `drop_old_epochs` removes those of epochs gone by.
+
+    name      key           type    what, and until when
+    task      task:TASK     hash    state, agent, priority, tenant, seq, due, worker, charged, weight; from enqueue to ack
+    lane      lane:LANE     zset    ready task -> seq; the line. Empty: gone
+    ready     ready         hash    agent -> ready tasks, for the bound of what is kept hot
+    ring      ring:RING     zset    tenant with a non-empty lane, not at its cap -> virtual time
+    rings     rings:AGENT   zset    priority with a non-empty ring -> turn of its last service (or of its entry)
+    ringstate ringstate     hash    RING:v -> the ring's virtual time, RING:m -> running mean of slot seconds
+    credit    credit:RING   hash    tenant that left the ring -> its virtual time, until it is back or means nothing
+    aside     aside:TENANT  set     rings that a tenant at its cap was taken out of
+    asides    asides        set     tenants with something aside
+    delayed   delayed:AGENT zset    delayed task -> the wall time in ms when it is due
+    delays    delays        set     agents with delayed tasks
+    cold      cold          hash    LANE -> first seq that is in the ledger only
+    refused   refused       hash    LANE -> lowest seq refused since the last refill was given out
+    thirst    thirst:AGENT  zset    lane (PRIORITY:TENANT) that wants a refill -> wall ms from when it may be given out
+    refill    refill        hash    LANE -> token of the refill that was given out last
+    running   running       hash    t:TENANT, a:AGENT -> tasks held by workers
+    held      held:WORKER   set     tasks that a worker holds
+    worker    worker:WORKER hash    count, digest of held; request, reply of the last claim; idle, agents; until released
+    suspect   suspect:WORKER set    +TASK, -TASK: differences that one comparison found and the next may act on
+    idle      idle:AGENT    zset    worker that found nothing -> turn when it went idle; entries may be stale
+    policy    policy        hash    version, w:TENANT, c:TENANT (`*`: all others)
+    turns     turns         hash    turn: the plane's clock of service; s:AGENTS: slots given to workers of these agents
+"""
+
+from typing import Final
+
+PREFIX: Final = "ds:{0}:"
+MARKER: Final = PREFIX + "epoch"
+LEASE: Final = PREFIX + "lease:"
+STREAM: Final = PREFIX + "stream:"
+STATE: Final = PREFIX + "E"
+
+STATE_KEYS: Final = {
+    "task": "task:",
+    "lane": "lane:",
+    "ready": "ready",
+    "ring": "ring:",
+    "rings": "rings:",
+    "ringstate": "ringstate",
+    "credit": "credit:",
+    "aside": "aside:",
+    "asides": "asides",
+    "delayed": "delayed:",
+    "delays": "delays",
+    "cold": "cold",
+    "refused": "refused",
+    "thirst": "thirst:",
+    "refill": "refill",
+    "running": "running",
+    "held": "held:",
+    "worker": "worker:",
+    "suspect": "suspect:",
+    "idle": "idle:",
+    "policy": "policy",
+    "turns": "turns",
+}
+
+
+def lease(worker_id: str) -> str:
+    return LEASE + worker_id
+
+
+def stream(task_id: str) -> str:
+    return STREAM + task_id
+
+
+def state_root(epoch: int) -> str:
+    """What every state key of an epoch starts with."""
+    return f"{STATE}{epoch}:"
+
+
+def epoch_of(key: str) -> int | None:
+    """The epoch that a state key belongs to; None for any other key."""
+    number, colon, _ = key.removeprefix(STATE).partition(":")
+    return int(number) if key.startswith(STATE) and colon and number.isdecimal() else None
+
+
+def escaped(name: str) -> str:
+    """A name as it stands inside of a key: without the colon that separates."""
+    return name.replace("%", "%25").replace(":", "%3A") if ":" in name or "%" in name else name
+
+
+def unescaped(text: str) -> str:
+    return text.replace("%3A", ":").replace("%25", "%") if "%" in text else text
+
+
+def lua_table() -> str:
+    """The same names for the scripts, as the Lua text that the loader puts in front of each."""
+    names = ", ".join(f"{name} = '{text}'" for name, text in STATE_KEYS.items())
+    return f"local NAME = {{ {names} }}\nlocal PREFIX = '{PREFIX}'\n"

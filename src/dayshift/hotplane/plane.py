@@ -1,0 +1,80 @@
+"""The hot plane as the rest of the house sees it: one object over one pipelined connection.
+
+It carries order, leases, streams and wake-ups, and no truth: whatever it says, the ledger decides whether a task runs,
+and all of it may be lost at any moment (`PlaneNotReady` until it is rebuilt). Its topics are one file each:
+
+    dispatch.py   enqueue, claim, ack, release: whose turn it is
+    leases.py     beats and what a worker holds
+    epochs.py     loss, rebuild and the settings that order depends on
+    streams.py    the live events of a task
+"""
+
+from collections.abc import Callable
+
+from dayshift.domain.events import Event
+from dayshift.hotplane.connection import Wire
+from dayshift.hotplane.dispatch import Dispatch
+from dayshift.hotplane.epochs import Epochs
+from dayshift.hotplane.leases import Leases
+from dayshift.hotplane.server_check import check_server
+from dayshift.hotplane.state import HotBound, State
+from dayshift.hotplane.streams import Streams
+from dayshift.hotplane.subscription import Subscription
+
+
+class Plane(Dispatch, Leases, Epochs, Streams):
+    """Valkey, or Redis from 7.0. Belongs to the event loop that opened it; another thread opens a plane of its own.
+
+    Every method raises `PlaneAway` when no answer came within a second (the call may have been carried out: each can be
+    repeated), and the methods over state raise `PlaneNotReady` while the plane's epoch is not `epoch`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 1.0,
+        hot_bound: HotBound | None = None,
+        emit: Callable[[Event], None] | None = None,
+    ) -> None:
+        wire = Wire(url, timeout_seconds=timeout_seconds, emit=emit)
+        super().__init__(State(wire, hot_bound or HotBound()))
+        self._wire = wire
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that this process believes in; its owner sets it from the ledger."""
+        return self._state.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._state.epoch = epoch
+
+    @property
+    def on_not_ready(self) -> Callable[[], None] | None:
+        """Called, in the loop, each time that the plane answers NOT_READY; its owner reads the ledger's epoch."""
+        return self._state.on_not_ready
+
+    @on_not_ready.setter
+    def on_not_ready(self, call: Callable[[], None] | None) -> None:
+        self._state.on_not_ready = call
+
+    async def open(self) -> None:
+        """Connect and check the server: its version, its eviction policy, that it is no cluster.
+
+        `WrongUse` says the cure when the server can not be used; `PlaneAway` when it does not answer.
+        """
+        await self._wire.open()
+        await check_server(self._wire)
+
+    async def close(self) -> None:
+        """Close the connection; closing twice is safe."""
+        await self._wire.close()
+
+    def subscriber(self) -> Subscription:
+        """A connection of its own for push messages; one a process is enough."""
+        return Subscription(self._wire.address, timeout_seconds=self._wire.timeout_seconds)
+
+    async def publish(self, channel: str, payload: str) -> int:
+        """Push a message; answers how many connections received it."""
+        return int(await self._wire.ask(b"PUBLISH", channel, payload))

@@ -1,0 +1,125 @@
+"""Push messages: one connection a process, with channels that come and go.
+
+It keeps its own connection alive: after a loss it connects again (with backoff), subscribes to everything that is wanted
+and then yields `RECONNECTED`, since messages may have been missed: whoever waits must look again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from dayshift.domain.errors import PlaneAway
+from dayshift.hotplane.address import Address
+from dayshift.hotplane.connection import PushLine, backoff_seconds
+
+RECONNECTED: Final = "reconnected"
+"""In the place of a channel: the connection was lost and is back; messages in between are missing."""
+
+
+class Subscription:
+    """`async for channel, payload in subscription`; `add` and `remove` at any time. Closed by `close`."""
+
+    def __init__(self, address: Address, *, timeout_seconds: float) -> None:
+        self._address = address
+        self._timeout_seconds = timeout_seconds
+        self._wanted: set[str] = set()
+        self._confirmed: set[str] = set()
+        self._waiting: dict[str, asyncio.Event] = {}
+        self._messages: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
+        self._line: PushLine | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        """Begin to connect, in the background; the first connection is no RECONNECTED."""
+        if self._reader is None and not self._closed:
+            self._reader = asyncio.create_task(self._keep_reading(), name="hotplane-subscription")
+
+    async def add(self, *channels: str) -> None:
+        """Subscribe. Returns when the server has confirmed: what is published after that is received.
+
+        While the server is away it returns after the time-out; the channels are subscribed to before RECONNECTED.
+        """
+        await self.open()
+        new = [channel for channel in channels if channel not in self._wanted]
+        self._wanted.update(new)
+        if new:
+            await self._send("SUBSCRIBE", new)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_seconds):
+                for channel in channels:
+                    while channel in self._wanted and channel not in self._confirmed:
+                        await self._waiting.setdefault(channel, asyncio.Event()).wait()
+
+    async def remove(self, *channels: str) -> None:
+        """Unsubscribe; messages that are already here may still come out."""
+        known = [channel for channel in channels if channel in self._wanted]
+        self._wanted.difference_update(known)
+        self._confirmed.difference_update(known)
+        for channel in known:
+            waiting = self._waiting.pop(channel, None)
+            if waiting is not None:
+                waiting.set()
+        if known:
+            await self._send("UNSUBSCRIBE", known)
+
+    async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
+        await self.open()
+        while (message := await self._messages.get()) is not None:
+            yield message
+
+    async def close(self) -> None:
+        """End the connection and every iteration over it; closing twice is safe."""
+        self._closed = True
+        self._messages.put_nowait(None)
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+            self._reader = None
+
+    async def _send(self, command: str, channels: list[str]) -> None:
+        if self._line is not None:
+            with contextlib.suppress(PlaneAway):  # the reader sees the loss as well, and subscribes to all that is wanted
+                await self._line.send(command, *channels)
+
+    async def _keep_reading(self) -> None:
+        losses = 0
+        connected_before = False
+        while True:
+            try:
+                async with PushLine.connected(self._address, self._timeout_seconds) as line:
+                    self._line = line
+                    await self._resubscribe(line)
+                    if connected_before:
+                        self._messages.put_nowait((RECONNECTED, b""))
+                    connected_before = True
+                    losses = 0
+                    await self._read(line)
+            except PlaneAway:
+                losses += 1
+            finally:
+                self._line = None
+                self._confirmed.clear()
+            await asyncio.sleep(backoff_seconds(losses))
+
+    async def _resubscribe(self, line: PushLine) -> None:
+        if self._wanted:
+            await line.send("SUBSCRIBE", *self._wanted)
+            while not self._wanted <= self._confirmed:
+                self._take(await line.receive(self._timeout_seconds))
+
+    async def _read(self, line: PushLine) -> None:
+        while True:
+            self._take(await line.receive(None))
+
+    def _take(self, message: list[bytes]) -> None:
+        kind, channel = message[0], message[1].decode()
+        if kind == b"message":
+            self._messages.put_nowait((channel, message[2]))
+        elif kind == b"subscribe" and channel in self._wanted:
+            self._confirmed.add(channel)
+            waiting = self._waiting.pop(channel, None)
+            if waiting is not None:
+                waiting.set()
