@@ -1,1 +1,25 @@
+"""What the author of an agent sees: `@agent`, the context, and the errors; and how a worker reads an author's file."""
 
+from dayshift.agents.context import Context, EmitSink, bind, current
+from dayshift.agents.declaration import agent
+from dayshift.agents.errors import Fatal, Retry
+from dayshift.agents.loading import LoadedAgents, load
+from dayshift.agents.registered import Agent
+from dayshift.agents.usage import CallMeter, add_usage
+from dayshift.agents.values import Unencodable
+
+__all__ = [
+    "Agent",
+    "CallMeter",
+    "Context",
+    "EmitSink",
+    "Fatal",
+    "LoadedAgents",
+    "Retry",
+    "Unencodable",
+    "add_usage",
+    "agent",
+    "bind",
+    "current",
+    "load",
+]

@@ -1,0 +1,132 @@
+"""What an agent can reach while it runs: its task's facts, its live stream, and the official SDKs."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dayshift.agents import sdk
+from dayshift.agents.usage import CallMeter, count_calls_with
+from dayshift.agents.values import Unencodable, encode_value
+from dayshift.domain import clock
+from dayshift.domain.errors import WrongUse
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
+
+EMIT_LIMIT_BYTES = 65_536
+EMIT_NAME_LIMIT = 100
+RESERVED_FIELDS = frozenset({"task_id", "attempt", "at", "name"})
+
+
+EmitSink = Callable[[bytes], Awaitable[None]]
+"""Takes one event as a JSON object (`name` and the author's fields), from any thread; done when it was sent."""
+
+
+class _Nothing:
+    """An awaitable that is done, and that nobody needs to await."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield  # makes this a generator, which is what `await` asks for
+
+
+def _drop(_event: bytes) -> Awaitable[None]:
+    return _Nothing()
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """The running task, as its agent sees it. `deadline` is when this attempt must have ended."""
+
+    task_id: str
+    agent: str
+    tenant: str
+    user: str | None
+    attempt: int
+    deadline: datetime
+    conversation: str | None
+    metadata: dict[str, Any]
+    _deadline_mono: float
+    _sink: EmitSink
+    _meter: CallMeter
+
+    @classmethod
+    def local(cls, agent: str = "local", *, timeout: float = 300) -> "Context":
+        """A context for calling an agent by hand, in a notebook or a test: what it emits goes nowhere."""
+        return cls(
+            task_id="local",
+            agent=agent,
+            tenant="local",
+            user=None,
+            attempt=1,
+            deadline=clock.now() + timedelta(seconds=timeout),
+            conversation=None,
+            metadata={},
+            _deadline_mono=clock.monotonic_seconds() + timeout,
+            _sink=_drop,
+            _meter=CallMeter(),
+        )
+
+    def __repr__(self) -> str:
+        return f"<Context of {self.task_id}, agent {self.agent!r}, attempt {self.attempt}>"
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline, by a clock that is never set back; 0 when it has passed."""
+        return max(0.0, self._deadline_mono - clock.monotonic_seconds())
+
+    def emit(self, name: str, /, **fields: Any) -> Awaitable[None]:
+        """Send an event to the task's live stream. Await it in async code; a plain function need not.
+
+        The event is on its way when this returns. Streams are live, not durable: while Valkey is away it is lost.
+        """
+        return self._sink(_encode_event(name, fields))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many seconds."""
+        await asyncio.sleep(seconds)
+
+    def openai(self) -> "AsyncOpenAI":
+        """The official OpenAI client, made from the environment (`OPENAI_API_KEY`, `OPENAI_BASE_URL`)."""
+        return sdk.openai()
+
+    def anthropic(self) -> "AsyncAnthropic":
+        """The official Anthropic client, made from the environment (`ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`)."""
+        return sdk.anthropic()
+
+
+_current: ContextVar[Context] = ContextVar("dayshift_context")
+
+
+def current() -> Context:
+    """The context of the running task, anywhere below its agent."""
+    context = _current.get(None)
+    if context is None:
+        raise WrongUse("dayshift.current(): no task runs here; call it below an agent that dayshift started")
+    return context
+
+
+def bind(context: Context) -> None:
+    """Make `context` the current one for the rest of this asyncio task (or of this copy of the contextvars)."""
+    _current.set(context)
+    count_calls_with(context._meter)  # noqa: SLF001 - private to authors, not to this file
+
+
+def _encode_event(name: str, fields: dict[str, Any]) -> bytes:
+    if not isinstance(name, str) or not 0 < len(name) <= EMIT_NAME_LIMIT:
+        raise WrongUse(f"ctx.emit: the event's name must be text of 1-{EMIT_NAME_LIMIT} characters")
+    reserved = RESERVED_FIELDS.intersection(fields)
+    if reserved:
+        raise WrongUse(f"ctx.emit({name!r}): dayshift fills in {', '.join(sorted(reserved))}; rename your field")
+    try:
+        encoded = encode_value({"name": name, **fields})
+    except Unencodable as error:
+        raise WrongUse(f"ctx.emit({name!r}): {error}") from None
+    if len(encoded) > EMIT_LIMIT_BYTES:
+        size = len(encoded)
+        raise WrongUse(f"ctx.emit({name!r}): {size} bytes are above {EMIT_LIMIT_BYTES}; store it and emit its address")
+    return encoded

@@ -1,0 +1,62 @@
+"""An agent's values as JSON: what it returns and what it emits.
+
+JSON has no word for NaN or infinity, and UTF-8 none for a lone surrogate. Both would reach a caller as something else
+than the agent meant, so they are refused here with the place where they are.
+"""
+
+import math
+from typing import Any
+
+import msgspec
+
+VALUE_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+class Unencodable(ValueError):  # noqa: N818 - it names the value, and the sentence says the rest
+    """A value that cannot be written as JSON; the message says where and what to do."""
+
+
+def encode_value(value: Any) -> bytes:
+    """`value` as JSON: builtins, dataclasses, Structs, TypedDicts, dates, and pydantic models (by `model_dump`)."""
+    try:
+        encoded = _encoder.encode(value)
+        # msgspec writes NaN and infinity as null, so only then is a search worth its time
+        non_finite = _find_non_finite(_as_builtins(value), "$") if b"null" in encoded else None
+    except RecursionError:
+        raise Unencodable("it contains itself, or is nested too deeply; return a flat value") from None
+    except UnicodeEncodeError as error:
+        raise Unencodable(f"it holds text that is not Unicode ({error.reason}); clean it with an encoding") from None
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise Unencodable(f"{error}; use builtins, dataclasses, Structs or pydantic models") from None
+    if len(encoded) > VALUE_LIMIT_BYTES:
+        raise Unencodable(f"{len(encoded)} bytes are above {VALUE_LIMIT_BYTES}; store it and return its address")
+    if non_finite is not None:
+        raise Unencodable(f"{non_finite} is not a finite number, which JSON cannot say; give None or text instead")
+    return encoded
+
+
+def _dump(value: Any) -> Any:
+    """A foreign object as builtins, by the method that pydantic models have."""
+    model_dump = getattr(value, "model_dump", None)
+    if callable(model_dump) and not isinstance(value, type):
+        return model_dump(mode="json")
+    raise TypeError(f"an object of type {type(value).__module__}.{type(value).__qualname__} has no JSON form")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_dump)
+
+
+def _as_builtins(value: Any) -> Any:
+    return msgspec.to_builtins(value, enc_hook=_dump)
+
+
+def _find_non_finite(value: Any, path: str) -> str | None:
+    if isinstance(value, float):
+        return None if math.isfinite(value) else path
+    if isinstance(value, dict):
+        children = ((f"{path}.{key}", child) for key, child in value.items())
+    elif isinstance(value, list | tuple):
+        children = ((f"{path}[{index}]", child) for index, child in enumerate(value))
+    else:
+        return None
+    return next((found for place, child in children if (found := _find_non_finite(child, place))), None)
