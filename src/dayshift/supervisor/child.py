@@ -108,7 +108,9 @@ class Child:
             self._ready_reader = -1
         if not said:
             status = await self.wait_ended()
-            raise ChildFailed(f"The {self.kind} process {self.pid} {describe_exit(status)} before it was ready.", status)
+            raise ChildFailed(
+                f"The {self.kind} process {self.pid} {describe_exit(status)} before it was ready.", status
+            )
 
     async def wait_ended(self) -> int:
         """Wait for the end; returns the exit status (negative: the signal that ended it)."""

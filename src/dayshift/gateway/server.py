@@ -1,0 +1,72 @@
+"""Serves the door on a listening socket that somebody else made, and leaves in named stages.
+
+    serving ──draining is set──▶ closing: the door says `Connection: close`, nothing new is accepted here (another
+    gateway accepts from the same socket), waits and streams end with a hint
+            ──no connection left, or LINGER──▶ ending: idle connections are closed, open requests get the grace
+            ──▶ stopped
+
+The linger is what makes a rolling restart unseen: an idle keep-alive connection that is closed at once may already carry
+the next request, which its client would have to count as failed.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from dayshift.domain import clock
+from dayshift.gateway.drain import Drain
+
+LINGER_SECONDS = 2.0
+_LOOK_SECONDS = 0.05
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: this process's lifecycle owns the signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    app: ASGIApp, listener: socket.socket, drain: Drain, draining: asyncio.Event, *, grace_seconds: float
+) -> None:
+    """Serve until `draining` is set, then leave within about `grace_seconds`."""
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, int(grace_seconds - LINGER_SECONDS)),
+        h11_max_incomplete_event_size=65_536,
+        backlog=4096,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
+    leaving = asyncio.create_task(draining.wait(), name="wait for drain")
+    await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    leaving.cancel()
+    if not serving.done():
+        drain.begin()
+        for accepting in server.servers:
+            accepting.close()
+        await _linger(server)
+        server.should_exit = True
+    await serving
+
+
+async def _linger(server: uvicorn.Server) -> None:
+    until = clock.monotonic_seconds() + LINGER_SECONDS
+    while server.server_state.connections and clock.monotonic_seconds() < until:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(_LOOK_SECONDS)
