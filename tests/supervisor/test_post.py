@@ -40,6 +40,7 @@ Spawner = Callable[[str], Callable[[], Awaitable[Child]]]
 @pytest.fixture
 def marks(tmp_path: Path) -> Path:
     (tmp_path / "stand" / "dayshift").mkdir(parents=True)
+    (tmp_path / "stand" / "dayshift" / "__init__.py").touch()
     (tmp_path / "stand" / "dayshift" / "__main__.py").write_text(STAND_IN)
     folder = tmp_path / "marks"
     folder.mkdir()

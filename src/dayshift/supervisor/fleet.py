@@ -15,6 +15,7 @@ class Fleet:
     def __init__(self, stages: Sequence[Sequence[Post]]) -> None:
         self._stages = [list(stage) for stage in stages]
         self._rolling = asyncio.Lock()
+        self._roller: asyncio.Task[object] | None = None
 
     @property
     def posts(self) -> list[Post]:
@@ -32,23 +33,33 @@ class Fleet:
     async def roll(self, kinds: frozenset[str] | None = None) -> None:
         """Replace the children one at a time; a successor that fails to start leaves its predecessor in place."""
         async with self._rolling:
-            for post in self.posts:
-                if kinds is not None and post.kind not in kinds:
-                    continue
-                try:
-                    await post.replace()
-                except ChildFailed as failure:
-                    detail = f"{failure.message} The process before it goes on."
-                    emit(ProcessChanged(kind=post.kind, pid=0, change="failed", detail=detail))
+            self._roller = asyncio.current_task()
+            try:
+                for post in self.posts:
+                    if kinds is None or post.kind in kinds:
+                        await _replace_if_it_starts(post)
+            finally:
+                self._roller = None
 
     async def stop(self) -> None:
-        """Drain in the reverse order of starting, the posts of a stage together. Safe to call twice."""
+        """Drain in the reverse order of starting, the posts of a stage together. Ends a roll. Safe to call twice."""
+        if self._roller is not None:
+            self._roller.cancel()
+            await asyncio.wait({self._roller})
         for stage in reversed(self._stages):
             await asyncio.gather(*(post.stop() for post in stage))
 
     def stop_hard(self) -> None:
         for post in self.posts:
             post.stop_hard()
+
+
+async def _replace_if_it_starts(post: Post) -> None:
+    try:
+        await post.replace()
+    except ChildFailed as failure:
+        detail = f"{failure.message} The process before it goes on."
+        emit(ProcessChanged(kind=post.kind, pid=0, change="failed", detail=detail))
 
 
 async def _fill(stage: Sequence[Post]) -> None:
