@@ -1,0 +1,74 @@
+"""Puts the door together from its collaborators."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from dayshift.domain.settings import Settings
+from dayshift.gateway.auth import Gatekeeper
+from dayshift.gateway.door import Door
+from dayshift.gateway.drain import Drain
+from dayshift.gateway.events import Events
+from dayshift.gateway.keyring import KeyRing
+from dayshift.gateway.keys import Keys
+from dayshift.gateway.lists import Lists
+from dayshift.gateway.openapi import openapi_route
+from dayshift.gateway.probes import Probes
+from dayshift.gateway.routes import Route, Routes
+from dayshift.gateway.settings import SettingsDoor
+from dayshift.gateway.table import admin_routes, list_routes, public_routes, task_routes
+from dayshift.gateway.tasks import TaskDoor
+from dayshift.settings import SettingsStore
+from dayshift.tasks.services import Services
+
+
+class GatewayServices(Struct, frozen=True, kw_only=True):
+    """What the door needs. `settings` answers the snapshot in force; `open_loopback` is for `dayshift run` alone."""
+
+    tasks: Services
+    settings: Callable[[], Settings]
+    settings_store: SettingsStore
+    open_loopback: bool = False
+
+
+class Gateway(Door):
+    """The ASGI app of one gateway process. Build it before the pulse opens; `open` it before the first request.
+
+    Opening reads the keys and makes it ready; `drain.begin()` starts its leave; closing writes down which keys were used.
+    """
+
+    def __init__(self, services: GatewayServices) -> None:
+        self.drain = Drain()
+        self.keys = KeyRing(services.tasks.ledger.keys)
+        self.table = route_table(services, self.drain, self.keys)
+        super().__init__(Routes(self.table), Gatekeeper(self.keys, open_loopback=services.open_loopback), self.drain)
+        services.tasks.pulse.on_keys(self.keys.refresh)
+
+    async def open(self) -> None:
+        await self.keys.open()
+        self.drain.ready()
+
+    async def close(self) -> None:
+        await self.keys.close()
+
+
+def build_app(services: GatewayServices) -> Gateway:
+    """The gateway's ASGI app, not yet opened."""
+    return Gateway(services)
+
+
+def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[Route]:
+    """Every route of the door; the last one describes them all."""
+    tasks = services.tasks
+
+    async def keys_changed() -> None:
+        await ring.refresh()
+        tasks.pulse.kick()
+
+    table = [
+        *task_routes(TaskDoor(tasks, services.settings, drain), Events(tasks, drain)),
+        *list_routes(Lists(tasks)),
+        *admin_routes(Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings)),
+        *public_routes(Probes(tasks, drain)),
+    ]
+    return [*table, openapi_route(table)]

@@ -1,0 +1,72 @@
+"""The door: one request in, one answer out. The main path of everything HTTP, as plain ASGI.
+
+No framework stands between the server and a handler here, as it would cost more than the rest of the path: find the
+route, decide whose request it is, check the scope, let the handler answer, send, and emit one event.
+"""
+
+import traceback
+
+from starlette.types import Receive, Scope, Send
+
+from dayshift.domain.clock import monotonic_seconds
+from dayshift.domain.errors import DayshiftError
+from dayshift.domain.events import Fault, HttpRequest
+from dayshift.gateway.auth import Gatekeeper, require
+from dayshift.gateway.drain import Drain
+from dayshift.gateway.problems import HttpError, reply_to, reply_to_the_unexpected
+from dayshift.gateway.replies import Answer
+from dayshift.gateway.request import Request
+from dayshift.gateway.routes import Route, Routes
+from dayshift.telemetry import emit
+
+NO_ROUTE = "(none)"
+
+
+class Door:
+    def __init__(self, routes: Routes, gatekeeper: Gatekeeper, drain: Drain) -> None:
+        self._routes = routes
+        self._gatekeeper = gatekeeper
+        self._drain = drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        begun = monotonic_seconds()
+        request = Request(scope, receive)
+        route, answer = await self._answer(request)
+        try:
+            await answer.send(send, closing=self._drain.is_draining, without_body=request.method == "HEAD")
+        finally:
+            emit(
+                HttpRequest(
+                    route=route.template if route else NO_ROUTE,
+                    method=request.method,
+                    status=answer.status,
+                    duration_seconds=monotonic_seconds() - begun,
+                )
+            )
+
+    async def _answer(self, request: Request) -> tuple[Route | None, Answer]:
+        route: Route | None = None
+        try:
+            route = self._routes.find(request)
+            if route.scope is not None:
+                request.caller = self._gatekeeper.who_is(request)
+                require(request.caller, route.scope)
+            return route, await route.handler(request)
+        except HttpError as error:
+            return route, reply_to(error)
+        except DayshiftError as error:
+            return route, reply_to(error)
+        except Exception as error:  # noqa: BLE001 - the last wall: the client gets a problem, the operator the stack
+            emit(
+                Fault(
+                    where="gateway.door",
+                    error_type=type(error).__name__,
+                    message=str(error),
+                    stack=traceback.format_exc(),
+                )
+            )
+            return route, reply_to_the_unexpected()

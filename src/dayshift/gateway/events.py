@@ -1,0 +1,126 @@
+"""A task's live stream as Server-Sent Events.
+
+Each event has its number as `id:`, so a browser's EventSource (or anybody who sends `Last-Event-ID`, or `?after=N`) goes
+on where it stopped, on any gateway. A silent stream says `: heartbeat` each 15 s, so that nobody between takes the
+connection for dead. The stream ends after the final event. A gateway that drains ends it early, with a comment and a
+`retry:` that brings the reader back at once. A reader that is too slow to take what is sent is cut off: it holds memory
+here, and can resume.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, cast
+
+from msgspec import Meta, Struct
+from starlette.types import Send
+
+from dayshift.domain.stream import StreamEvent
+from dayshift.gateway.drain import Drain
+from dayshift.gateway.headers import last_event_id
+from dayshift.gateway.replies import CONNECTION_CLOSE, header
+from dayshift.gateway.request import Request
+from dayshift.gateway.tasks import named_task, no_such_task
+from dayshift.tasks.services import Services
+
+HEARTBEAT_SECONDS = 15.0
+SLOWEST_READ_SECONDS = 30.0
+
+_HEADERS = [
+    header("content-type", "text/event-stream; charset=utf-8"),
+    header("cache-control", "no-cache, no-transform"),
+    header("x-accel-buffering", "no"),
+]
+_HELLO = b": dayshift\nretry: 1000\n\n"
+_HEARTBEAT = b": heartbeat\n\n"
+_RESUME = b": this gateway is leaving; resume with Last-Event-ID\nretry: 100\n\n"
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+
+
+class After(Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of an event stream."""
+
+    after: Annotated[int, Meta(ge=0, lt=1 << 53, description="Only events with higher numbers.")] = 0
+
+
+class Events:
+    def __init__(self, services: Services, drain: Drain) -> None:
+        self._services = services
+        self._drain = drain
+
+    async def stream(self, request: Request) -> "EventStream":
+        """The task's events from where the reader stopped."""
+        task_id = named_task(request)
+        asked = request.query(After).after
+        resumed = last_event_id(request)
+        if await self._services.ledger.tasks.get(task_id, request.tenant) is None:
+            raise no_such_task(task_id)
+        events = self._services.waiters.stream(task_id, request.tenant, asked if resumed is None else resumed)
+        return EventStream(events, request, self._drain)
+
+
+class EventStream:
+    """An answer that goes on until the final event, the reader's leave, or this gateway's."""
+
+    status = 200
+
+    def __init__(self, events: AsyncIterator[StreamEvent], request: Request, drain: Drain) -> None:
+        self._events = cast("AsyncGenerator[StreamEvent]", events)
+        self._request = request
+        self._drain = drain
+
+    async def send(self, send: Send, *, closing: bool, without_body: bool = False) -> None:  # noqa: ARG002 - a stream is never the answer to HEAD
+        headers = [*_HEADERS, CONNECTION_CLOSE] if closing else _HEADERS
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        try:
+            async with aclosing(self._frames()) as frames:
+                async for frame in frames:
+                    async with asyncio.timeout(SLOWEST_READ_SECONDS):
+                        await send({"type": "http.response.body", "body": frame, "more_body": True})
+        except TimeoutError:
+            return  # an answer that was not ended makes the server cut the connection
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _frames(self) -> AsyncGenerator[bytes]:
+        yield _HELLO
+        gone = asyncio.ensure_future(self._request.gone())
+        leaving = asyncio.ensure_future(self._drain.begun())
+        upcoming = _next_of(self._events)
+        try:
+            while True:
+                await asyncio.wait(
+                    [upcoming, gone, leaving], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                if upcoming.done():
+                    event = upcoming.result()
+                    if event is None:
+                        break
+                    yield frame_of(event)
+                    if event.is_final:
+                        return
+                    upcoming = _next_of(self._events)
+                elif gone.done():
+                    return
+                elif leaving.done():
+                    break
+                else:
+                    yield _HEARTBEAT
+            yield _RESUME
+        finally:
+            gone.cancel()
+            leaving.cancel()
+            upcoming.cancel()
+            await asyncio.gather(upcoming, return_exceptions=True)
+            await self._events.aclose()
+
+
+def _next_of(events: AsyncIterator[StreamEvent]) -> asyncio.Task[StreamEvent | None]:
+    async def step() -> StreamEvent | None:
+        return await anext(events, None)
+
+    return asyncio.ensure_future(step())
+
+
+def frame_of(event: StreamEvent) -> bytes:
+    """One event on the wire. Line ends can stand only between JSON's tokens, where a space means the same."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.number, event.type.encode(), event.data.translate(_ONE_LINE))

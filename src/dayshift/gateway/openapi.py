@@ -1,0 +1,214 @@
+"""`/openapi.json`: OpenAPI 3.1, made of the route table and the structs that decode and encode. Nothing is written twice.
+
+Path parameters come from the templates, query parameters from the query structs, bodies and answers from their types.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, get_args, get_origin
+
+import msgspec
+from msgspec import NODEFAULT, Raw, Struct
+
+from dayshift._version import __version__
+from dayshift.gateway.problems import Problem
+from dayshift.gateway.replies import Reply, json_reply
+from dayshift.gateway.request import Request
+from dayshift.gateway.routes import Handler, Route
+
+_REF = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"{(\w+)}")
+
+_HEADERS = {
+    "Idempotency-Key": "The same key (1-255 characters, kept 24 h) makes the task once, however often it is sent.",
+    "Prefer": "`wait=N`: answer with the finished task when it ends within N seconds (up to 60).",
+    "traceparent": "The W3C trace context that the task continues.",
+    "Last-Event-ID": "The number of the last event seen; the stream goes on after it.",
+    "If-Match": "The version that the change builds on; 412 when it is no longer the newest.",
+}
+
+
+def openapi_route(table: list[Route]) -> Route:
+    """The route that describes all routes, itself included. Made once, as it never changes."""
+    document: list[Reply] = []
+
+    async def answer(_request: Request) -> Reply:
+        return document[0]
+
+    handler: Handler = answer
+    route = Route(
+        method="GET",
+        path="/openapi.json",
+        handler=handler,
+        scope=None,
+        summary="This API, as OpenAPI 3.1",
+        tag="operation",
+        answers={200: dict[str, Any]},
+    )
+    document.append(json_reply(describe([*table, route])))
+    return route
+
+
+def describe(table: list[Route]) -> dict[str, Any]:
+    """The OpenAPI document of a route table."""
+    schema_of, components = _schemas(table)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in table:
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "dayshift",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "security": [{"apiKey": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "dsk_..."}},
+        },
+    }
+
+
+_SchemaOf = Callable[[Any], dict[str, Any]]
+
+
+def _operation(route: Route, schema_of: _SchemaOf) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": f"{route.handler.__name__}_{route.tag}",
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": list(_parameters(route)),
+        "responses": {str(status): _response(status, kind, schema_of) for status, kind in route.answers.items()},
+    }
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema_of(route.body)}},
+        }
+    if route.scope is None:
+        operation["security"] = []
+    else:
+        operation["description"] = f"Needs a key with the scope `{route.scope}`."
+        for status in (401, 403):
+            operation["responses"][str(status)] = _response(status, Problem, schema_of)
+    return operation
+
+
+def _parameters(route: Route) -> Iterable[dict[str, Any]]:
+    for name in _PARAMETER.findall(route.template):
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+    if route.query is not None:
+        schema = msgspec.json.schema(_showable(route.query), ref_template=_REF)
+        shape = next(iter(schema["$defs"].values()))
+        for name, described in shape["properties"].items():
+            yield {"name": name, "in": "query", "required": False, "schema": _inlined(described, schema["$defs"])}
+    for name in route.headers:
+        yield {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": _HEADERS[name],
+            "schema": {"type": "string"},
+        }
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """The same schema without references: parameters stand alone."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return {name: _inlined(part, definitions) for name, part in schema.items()}
+    if isinstance(schema, list):
+        return [_inlined(part, definitions) for part in schema]
+    return schema
+
+
+def _response(status: int, kind: Any, schema_of: _SchemaOf) -> dict[str, Any]:
+    description = _DESCRIPTIONS.get(status, "An error")
+    if kind is None:
+        return {"description": description}
+    if isinstance(kind, str):
+        return {"description": description, "content": {kind: {"schema": {"type": "string"}}}}
+    media_type = "application/problem+json" if kind is Problem else "application/json"
+    return {"description": description, "content": {media_type: {"schema": schema_of(kind)}}}
+
+
+_DESCRIPTIONS = {
+    200: "Done",
+    201: "Made",
+    202: "Accepted: it is durable",
+    204: "Done; there is nothing to say",
+    400: "The request cannot be read",
+    401: "No key, or one that is not valid",
+    403: "The key's scopes do not reach this",
+    404: "There is no such thing for this tenant",
+    409: "It is not in a state that allows this",
+    412: "Somebody else was first",
+    413: "The body is too large",
+    415: "The body is not JSON by its Content-Type",
+    422: "The request can be read, but is not valid",
+    429: "Not now: a limit or a depth is reached; see Retry-After",
+    503: "A dependency is away; see Retry-After",
+}
+
+
+def _schemas(table: list[Route]) -> tuple[_SchemaOf, dict[str, Any]]:
+    """A function that gives the schema of a type of the table, and the components that those schemas refer to."""
+    kinds: list[Any] = [Problem]
+    for route in table:
+        kinds += [
+            kind for kind in (route.body, *route.answers.values()) if kind is not None and not isinstance(kind, str)
+        ]
+    unique = list(dict.fromkeys(kinds))
+    schemas, components = msgspec.json.schema_components([_showable(kind) for kind in unique], ref_template=_REF)
+    by_kind = {
+        kind: _as_list(schema) if get_origin(kind) is list else schema
+        for kind, schema in zip(unique, schemas, strict=True)
+    }
+    return by_kind.__getitem__, components
+
+
+def _as_list(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["object", "data", "has_more"],
+        "properties": {"object": {"const": "list"}, "data": schema, "has_more": {"type": "boolean"}},
+    }
+
+
+_shown: dict[type[Struct], type[Struct]] = {}
+
+
+def _showable(kind: Any) -> Any:
+    """The same type with every default as plain JSON: msgspec cannot describe one that is raw bytes."""
+    if get_origin(kind) is list:
+        return list[_showable(get_args(kind)[0])]  # type: ignore[misc] # a type made at run time
+    if not (isinstance(kind, type) and issubclass(kind, Struct)):
+        return kind
+    if kind not in _shown:
+        _shown[kind] = _with_plain_defaults(kind)
+    return _shown[kind]
+
+
+def _with_plain_defaults(kind: type[Struct]) -> type[Struct]:
+    fields = msgspec.structs.fields(kind)
+    if not any(isinstance(field.default, Raw) for field in fields):
+        return kind
+    shape: list[Any] = []
+    for field in fields:
+        default = msgspec.json.decode(field.default) if isinstance(field.default, Raw) else field.default
+        if default is not NODEFAULT:
+            shape.append((field.name, field.type, msgspec.field(default=default)))
+        elif field.default_factory is not NODEFAULT:
+            shape.append((field.name, field.type, msgspec.field(default_factory=field.default_factory)))
+        else:
+            shape.append((field.name, field.type))
+    return msgspec.defstruct(
+        kind.__name__,
+        shape,
+        kw_only=True,
+        namespace={"__doc__": kind.__doc__},
+        forbid_unknown_fields=kind.__struct_config__.forbid_unknown_fields,
+    )

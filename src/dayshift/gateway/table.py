@@ -1,0 +1,265 @@
+"""The table of everything that can be asked for over HTTP: what routes, guards and describes it."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from dayshift.domain.api_keys import ADMIN, READ, SUBMIT
+from dayshift.domain.task import Task
+from dayshift.gateway.events import After, Events
+from dayshift.gateway.home import welcome
+from dayshift.gateway.keys import KeyRequest, Keys, ShownKey
+from dayshift.gateway.lists import AgentView, Lists, QueueView, WorkerView
+from dayshift.gateway.pages import Page
+from dayshift.gateway.probes import Probes, Readiness
+from dayshift.gateway.problems import Problem
+from dayshift.gateway.routes import Route
+from dayshift.gateway.settings import Reason, SettingRequest, SettingsDoor
+from dayshift.gateway.submissions import MAX_BATCH
+from dayshift.gateway.tasks import Look, TaskDoor, TaskFilter
+from dayshift.ledger.shapes import KeyRow, SettingsEntry
+from dayshift.tasks.inputs import TaskRequest
+
+HTML = "text/html"
+EVENT_STREAM = "text/event-stream"
+METRICS_TEXT = "text/plain"
+
+
+class BatchRequest(Struct, frozen=True):
+    """The body of `POST /v1/tasks/batch`; an item may carry `idempotency_key`."""
+
+    tasks: Annotated[list[TaskRequest], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class BatchAnswer(Struct, frozen=True):
+    """In the order of the batch: a task, or the problem of that item alone."""
+
+    data: list[Any]
+
+
+def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
+    """Tasks and their streams."""
+    refusals: dict[int, Any] = {400: Problem, 413: Problem, 415: Problem, 422: Problem, 429: Problem, 503: Problem}
+    return [
+        Route(
+            method="POST",
+            path="/v1/tasks",
+            handler=tasks.submit,
+            scope=SUBMIT,
+            summary="Submit a task",
+            body=TaskRequest,
+            headers=("Idempotency-Key", "Prefer", "traceparent"),
+            answers={202: Task, 200: Task, 409: Problem, **refusals},
+        ),
+        Route(
+            method="POST",
+            path="/v1/tasks/batch",
+            handler=tasks.submit_batch,
+            scope=SUBMIT,
+            summary="Submit up to 1,000 tasks, each for itself",
+            body=BatchRequest,
+            headers=("traceparent",),
+            answers={202: BatchAnswer, **refusals},
+        ),
+        Route(
+            method="GET",
+            path="/v1/tasks",
+            handler=tasks.list,
+            scope=READ,
+            summary="List tasks, newest first",
+            query=TaskFilter,
+            answers={200: list[Task], 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/tasks/{id}",
+            handler=tasks.get,
+            scope=READ,
+            summary="Get a task, or wait for its end",
+            query=Look,
+            answers={200: Task, 404: Problem, 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/tasks/{id}",
+            handler=tasks.erase,
+            scope=SUBMIT,
+            summary="Erase a finished task",
+            answers={204: None, 404: Problem, 409: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/tasks/{id}/events",
+            handler=events.stream,
+            scope=READ,
+            summary="Follow a task live, as Server-Sent Events",
+            query=After,
+            headers=("Last-Event-ID",),
+            answers={200: EVENT_STREAM, 400: Problem, 404: Problem, 422: Problem, 503: Problem},
+            streams=True,
+        ),
+        Route(
+            method="POST",
+            path="/v1/tasks/{id}/cancel",
+            handler=tasks.cancel,
+            scope=SUBMIT,
+            summary="Cancel a task",
+            answers={202: Task, 404: Problem, 503: Problem},
+        ),
+        Route(
+            method="POST",
+            path="/v1/tasks/{id}/retry",
+            handler=tasks.retry,
+            scope=SUBMIT,
+            summary="Queue a dead letter again",
+            answers={202: Task, 404: Problem, 409: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/dead",
+            handler=tasks.dead,
+            scope=READ,
+            summary="List dead letters, newest first",
+            query=Page,
+            answers={200: list[Task], 422: Problem, 503: Problem},
+        ),
+    ]
+
+
+def list_routes(lists: Lists) -> list[Route]:
+    """What there is."""
+    return [
+        Route(
+            method="GET",
+            path=path,
+            handler=handler,
+            scope=READ,
+            summary=summary,
+            tag="fleet",
+            query=Page,
+            answers={200: list[view], 422: Problem, 503: Problem},  # type: ignore[valid-type] # a type made at run time
+        )
+        for path, handler, summary, view in (
+            ("/v1/agents", lists.agents, "List agents", AgentView),
+            ("/v1/queues", lists.queues, "List queues", QueueView),
+            ("/v1/workers", lists.workers, "List live workers", WorkerView),
+        )
+    ]
+
+
+def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
+    """What only an administrator may do."""
+    return [
+        Route(
+            method="POST",
+            path="/v1/keys",
+            handler=keys.create,
+            scope=ADMIN,
+            summary="Make an API key",
+            tag="keys",
+            body=KeyRequest,
+            answers={201: ShownKey, 400: Problem, 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/keys",
+            handler=keys.list,
+            scope=ADMIN,
+            summary="List API keys",
+            tag="keys",
+            query=Page,
+            answers={200: list[KeyRow], 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/keys/{id}",
+            handler=keys.revoke,
+            scope=ADMIN,
+            summary="Revoke an API key",
+            tag="keys",
+            answers={204: None, 404: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/settings/history",
+            handler=settings.history,
+            scope=ADMIN,
+            summary="List changes of settings, newest first",
+            tag="settings",
+            query=Page,
+            answers={200: list[SettingsEntry], 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/settings/{path:path}",
+            handler=settings.get,
+            scope=ADMIN,
+            summary="Read a setting",
+            tag="settings",
+            answers={200: SettingsEntry, 404: Problem, 503: Problem},
+        ),
+        Route(
+            method="PUT",
+            path="/v1/settings/{path:path}",
+            handler=settings.put,
+            scope=ADMIN,
+            summary="Write a setting",
+            tag="settings",
+            body=SettingRequest,
+            headers=("If-Match",),
+            answers={200: SettingsEntry, 400: Problem, 412: Problem, 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/settings/{path:path}",
+            handler=settings.unset,
+            scope=ADMIN,
+            summary="Unset a setting: its default is in force again",
+            tag="settings",
+            query=Reason,
+            headers=("If-Match",),
+            answers={200: SettingsEntry, 404: Problem, 412: Problem, 503: Problem},
+        ),
+    ]
+
+
+def public_routes(probes: Probes) -> list[Route]:
+    """What needs no key."""
+    return [
+        Route(
+            method="GET",
+            path="/livez",
+            handler=probes.livez,
+            scope=None,
+            summary="Is the process alive?",
+            tag="operation",
+            answers={200: None},
+        ),
+        Route(
+            method="GET",
+            path="/readyz",
+            handler=probes.readyz,
+            scope=None,
+            summary="May requests come here?",
+            tag="operation",
+            answers={200: Readiness, 503: Readiness},
+        ),
+        Route(
+            method="GET",
+            path="/metrics",
+            handler=probes.metrics,
+            scope=None,
+            summary="Metrics for Prometheus",
+            tag="operation",
+            answers={200: METRICS_TEXT},
+        ),
+        Route(
+            method="GET",
+            path="/",
+            handler=welcome,
+            scope=None,
+            summary="What this is",
+            tag="operation",
+            answers={200: HTML},
+        ),
+    ]
