@@ -1,0 +1,69 @@
+"""The agents of the system tests. A witness file counts side effects: one line each, appended atomically."""
+
+import asyncio
+import ctypes
+import os
+import time
+
+from dayshift import Context, agent
+
+
+def witness(line: str) -> None:
+    """Leave a line that survives this process."""
+    with open(os.environ["WITNESS"], "a") as file:  # noqa: PTH123 - one write of one short line is atomic
+        file.write(f"{line}\n")
+
+
+@agent(name="echo")
+async def echo(value: str) -> str:
+    return value
+
+
+@agent(name="slow", timeout=120)
+async def slow(ctx: Context, seconds: float) -> int:
+    witness(f"{ctx.task_id} {ctx.attempt} {time.time()}")
+    await asyncio.sleep(seconds)
+    return ctx.attempt
+
+
+@agent(name="plain_slow", timeout=120)
+def plain_slow(seconds: float) -> str:
+    time.sleep(seconds)
+    return "slept"
+
+
+@agent(name="blocks_the_loop", timeout=120)
+async def blocks_the_loop(seconds: float) -> str:
+    time.sleep(seconds)  # noqa: ASYNC251 - the fault that the watchdog reports
+    return "woke"
+
+
+@agent(name="holds_the_interpreter", timeout=120)
+async def holds_the_interpreter(ctx: Context, seconds: int) -> int:
+    """Holds the interpreter lock, as a catastrophic regular expression does, but for a known time; once."""
+    if ctx.attempt == 1:
+        ctypes.PyDLL(None).sleep(seconds)
+    return ctx.attempt
+
+
+@agent(name="kills_its_worker")
+async def kills_its_worker(ctx: Context) -> None:
+    witness(f"{ctx.task_id} {ctx.attempt} exit")
+    await asyncio.sleep(0.3)
+    os._exit(3)
+
+
+@agent(name="says_its_turn")
+async def says_its_turn(ctx: Context, turn: int) -> int:
+    """One message of a conversation: leaves when it began and when it ended."""
+    witness(f"{ctx.conversation} begin {turn}")
+    await asyncio.sleep(0.002)
+    witness(f"{ctx.conversation} end {turn}")
+    return turn
+
+
+@agent(name="fails_twice", max_attempts=4)
+async def fails_twice(ctx: Context) -> int:
+    if ctx.attempt <= 2:
+        raise ValueError(f"not yet, this is attempt {ctx.attempt}")
+    return ctx.attempt
