@@ -10,8 +10,6 @@ a connection is one asyncio protocol over httptools, and a call that waits is on
   `pause_writing` as long as anything is left in its own buffer.
 """
 
-# ruff: noqa: D102 - asyncio and httptools name these callbacks and say what they mean
-
 import asyncio
 import collections
 from http import HTTPStatus
