@@ -2,6 +2,7 @@
 
     start_engines(data_dir)     PostgreSQL and Valkey on a data folder, with their URLs
     running_engines(data_dir)   the URLs of engines that another process of the same user runs on that folder
+    start_local_model(data_dir) a small model with an OpenAI-compatible API
     spawn_guarded(launch)       any program, ended when we end
 
 Read `guard.py` first: it holds the promise that no server outlives us.
@@ -10,6 +11,7 @@ Read `guard.py` first: it holds the promise that no server outlives us.
 from dayshift.embedded.engines import Engines, start_engines
 from dayshift.embedded.folder import running_engines
 from dayshift.embedded.guarded import Guarded, GuardFailed, Launch, spawn_guarded
+from dayshift.embedded.local_model import LocalModel, start_local_model
 from dayshift.embedded.readiness import EngineFailed
 
 __all__ = [
@@ -18,7 +20,9 @@ __all__ = [
     "GuardFailed",
     "Guarded",
     "Launch",
+    "LocalModel",
     "running_engines",
     "spawn_guarded",
     "start_engines",
+    "start_local_model",
 ]

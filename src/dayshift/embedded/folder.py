@@ -56,7 +56,6 @@ class DataFolder:
         try:
             with translated(folder.root):
                 folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                (folder.root / "log").mkdir(mode=0o700, exist_ok=True)
                 folder._take()
         except BaseException:
             folder.close()
@@ -71,13 +70,8 @@ class DataFolder:
         self._owner_lock, self.servers_lock = None, -1
 
     def log(self, name: str) -> Path:
-        """The log file of that name, with a long one put aside first."""
-        path = self.root / "log" / f"{name}.log"
-        with translated(path):
-            if path.exists() and path.stat().st_size > _LARGEST_LOG_BYTES:
-                path.replace(path.with_suffix(".log.1"))
-            path.touch(mode=0o600)
-        return path
+        """The log file of that name."""
+        return log_file(self.root, name)
 
     def password(self, name: str) -> str:
         """The stored secret of that name, made at its first use."""
@@ -135,6 +129,17 @@ def running_engines(root: Path) -> dict[str, str] | None:
         return urls
     finally:
         os.close(lock)
+
+
+def log_file(root: Path, name: str) -> Path:
+    """A log file in the data folder, with a long one put aside first."""
+    path = root / "log" / f"{name}.log"
+    with translated(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > _LARGEST_LOG_BYTES:
+            path.replace(path.with_suffix(".log.1"))
+        path.touch(mode=0o600)
+    return path
 
 
 def write_privately(path: Path, text: str) -> None:

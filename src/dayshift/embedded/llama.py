@@ -1,0 +1,47 @@
+"""The local model's server process: `python -m dayshift.embedded.llama WEIGHTS ALIAS FD`.
+
+Loads the weights, listens on a free port of 127.0.0.1, writes its address to FD, and serves until a signal ends it; it has
+nothing to save. A process of its own keeps the model's threads and memory out of everything else.
+"""
+
+import os
+import signal
+import sys
+
+# Two threads leave room for the agents on a small machine; four requests at once share them.
+THREADS = 2
+SLOTS = 4
+TOKENS_PER_SLOT = 2048
+HTTP_THREADS = 16  # a streaming answer and a waiting request hold one each
+PROMPT_CACHE_MIB = 256
+
+
+def main(weights: str, alias: str, descriptor: str) -> None:
+    """Serve until a signal ends the process."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = weights
+    parameters.model_alias = {alias}
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = 0
+    parameters.n_parallel = SLOTS
+    parameters.n_ctx = SLOTS * TOKENS_PER_SLOT
+    parameters.cpuparams.n_threads = THREADS
+    parameters.cpuparams_batch.n_threads = THREADS
+    parameters.n_threads_http = HTTP_THREADS
+    parameters.cache_ram_mib = PROMPT_CACHE_MIB
+    parameters.offline = True
+    # Nothing for browsers, and no look at other requests' prompts.
+    parameters.ui = False
+    parameters.cors_origins = ""
+    parameters.endpoint_slots = False
+    server = xllamacpp.Server(parameters)
+    with os.fdopen(int(descriptor), "w") as ready:
+        ready.write(server.listening_address)
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
