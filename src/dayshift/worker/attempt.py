@@ -1,0 +1,123 @@
+"""One attempt in this process, from its claim until its slot is free again.
+
+    claimed ──start──▶ started ──enter──▶ running ──▶ ended ──record──▶ (gone)
+        └── refused ──▶ (gone)               │ stop(reason): cancels the code, and fences it off after a grace
+                                             └──▶ fenced: recorded without waiting for code that does not end
+
+`stop` may come at any moment and more than once; the first reason stands, but losing the lease outranks all others,
+since nothing may be written then.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from dayshift.agents import CallMeter
+from dayshift.domain import clock
+from dayshift.domain.task import Place, Started
+from dayshift.worker.lease import Lease
+
+FENCE_AFTER_SECONDS = 10.0
+HAND_BACK_AFTER_SECONDS = 2.0
+
+
+class StopReason(StrEnum):
+    """Why an attempt is stopped from outside."""
+
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+    EXPIRED = "expired"
+    DRAINING = "draining"
+    SUPERSEDED = "superseded"
+
+
+class Attempt:
+    """What this process knows of an attempt. Times are of the monotonic clock."""
+
+    def __init__(self, task_id: str, lease: Lease) -> None:
+        self.task_id = task_id
+        self.lease = lease
+        self.started: Started | None = None
+        self.stop_reason: StopReason | None = None
+        self.supervisor: asyncio.Task[None] | None = None
+        self.claimed_mono = clock.monotonic_seconds()
+        self.entered_mono: float | None = None
+        self.ended_mono: float | None = None
+        self.meter = CallMeter()
+        self._starting = False
+        self._body: asyncio.Future[Any] | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._timers: list[asyncio.TimerHandle] = []
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Distinguishes it from an attempt at the same task under an earlier worker id."""
+        return self.lease.worker_id, self.task_id
+
+    @property
+    def place(self) -> Place | None:
+        """Where the task stands in the queue's order, once the ledger has told."""
+        started = self.started
+        if started is None:
+            return None
+        return Place(started.id, started.agent, started.priority, started.tenant, started.seq)
+
+    @property
+    def body_is_running(self) -> bool:
+        """Whether the agent's code was entered and has not ended."""
+        return self._body is not None and not self._body.done()
+
+    def stop(self, reason: StopReason) -> None:
+        """Cancel the agent's code, for this reason; harmless once it has ended."""
+        if reason is StopReason.SUPERSEDED:
+            self.stop_reason = reason
+        elif self.stop_reason is not None or (self._ended is not None and self._ended.done()):
+            return
+        else:
+            self.stop_reason = reason
+        if self._body is not None:
+            if self.body_is_running:
+                self._cancel_body(reason)
+        elif self._starting and self.supervisor is not None:
+            self.supervisor.cancel(f"dayshift: {reason}")
+
+    async def while_starting(self, start: Callable[[], Any]) -> Any:
+        """Await the start; a `stop` cancels it (a grant that comes later is given back by the services)."""
+        self._starting = True
+        try:
+            return await start()
+        finally:
+            self._starting = False
+
+    async def until_ended(self, body: asyncio.Future[Any], timeout_seconds: float, on_timeout: StopReason) -> bool:
+        """Wait for the agent's code, at most until its deadline. False: it did not end when told to, and is left alone."""
+        loop = asyncio.get_running_loop()
+        self.entered_mono = clock.monotonic_seconds()
+        self._body, self._ended = body, loop.create_future()
+        body.add_done_callback(self._release_waiter)
+        self._timers.append(loop.call_later(timeout_seconds, self.stop, on_timeout))
+        if self.stop_reason is not None:  # it came between the grant and here
+            self._cancel_body(self.stop_reason)
+        try:
+            await self._ended
+        finally:
+            for timer in self._timers:
+                timer.cancel()
+            self.ended_mono = clock.monotonic_seconds()
+        return body.done()
+
+    def when_body_is_gone(self, call: Callable[[], None]) -> None:
+        """Call back once the code that was fenced off has really ended."""
+        assert self._body is not None
+        self._body.add_done_callback(lambda _: call())
+
+    def _cancel_body(self, reason: StopReason) -> None:
+        assert self._body is not None
+        self._body.cancel(f"dayshift: {reason}")
+        grace_seconds = HAND_BACK_AFTER_SECONDS if reason is StopReason.DRAINING else FENCE_AFTER_SECONDS
+        self._timers.append(asyncio.get_running_loop().call_later(grace_seconds, self._release_waiter))
+
+    def _release_waiter(self, _body: object = None) -> None:
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)

@@ -1,0 +1,133 @@
+"""Fills the worker's slots: claims as many tasks as are free, in one call, and otherwise waits to be told.
+
+It looks again when it is woken (a push to this worker's channel, a change of settings, a new epoch), when the earliest
+delayed task is due, and every 5 s in case a push was lost. After a claim that brought fewer than asked it does not look
+when a slot comes free: there was nothing more, and the hot plane has noted this worker as idle and will push.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+
+from dayshift.agents import Agent
+from dayshift.domain import clock, ids
+from dayshift.domain.errors import PlaneAway
+from dayshift.domain.events import Fault
+from dayshift.domain.settings import Settings
+from dayshift.hotplane import Claim, Plane
+from dayshift.telemetry import emit
+from dayshift.worker.lease import Lease
+from dayshift.worker.slots import Slots
+
+FALLBACK_SECONDS = 5.0
+HINDERED_SECONDS = 0.1
+FAULT_SECONDS = 1.0
+LEAST_SECONDS = 0.02  # the hot plane's clock may be behind this machine's
+NO_CAP = -1
+CLAIM_ID = "claim_"
+
+
+class Claimer:
+    """`run` until `stop`. `take` is given each claim; `may_claim` says whether results can be written at all."""
+
+    def __init__(
+        self,
+        *,
+        plane: Plane,
+        slots: Slots,
+        agents: Mapping[str, Agent],
+        settings: Callable[[], Settings],
+        lease: Callable[[], Lease],
+        may_claim: Callable[[], bool],
+        take: Callable[[Lease, Claim], None],
+    ) -> None:
+        self._plane = plane
+        self._slots = slots
+        self._agents = agents
+        self._settings = settings
+        self._lease = lease
+        self._may_claim = may_claim
+        self._take = take
+        self._woken = asyncio.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """There may be work: look now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Claim no more; a call that is under way is finished, and what it brings is taken."""
+        self._stopping = True
+        self._woken.set()
+        self._slots.nudge()
+
+    async def run(self) -> None:
+        """Claim whenever it may bring something."""
+        while not self._stopping:
+            await self._wait_for_slot()
+            self._woken.clear()
+            try:
+                pause_seconds = await self.run_once()
+            except Exception as error:  # noqa: BLE001 - a worker that claims no more would look alive and do nothing
+                emit(Fault(where="claimer", error_type=type(error).__name__, message=str(error)))
+                pause_seconds = FAULT_SECONDS
+            await self._pause(pause_seconds)
+
+    async def run_once(self) -> float:
+        """Claim once, if it is allowed. Answers how many seconds may pass before the next look; a wake ends them."""
+        lease = self._lease()
+        if self._stopping or not (lease.is_valid() and self._may_claim()):
+            return HINDERED_SECONDS
+        agents = self._claimable()
+        count = self._slots.free
+        if not agents or count <= 0:
+            return FALLBACK_SECONDS
+        claim = await self._claim_until_answered(lease, agents, count)
+        if claim is None:
+            return HINDERED_SECONDS
+        self._take(lease, claim)
+        return 0.0 if len(claim.task_ids) >= count else _seconds_until(claim.next_due_ms)
+
+    def _claimable(self) -> list[tuple[str, int]]:
+        """The agents that may run now, each with its cap; neither paused queues nor disabled agents."""
+        settings = self._settings()
+        claimable = []
+        for agent in self._agents.values():
+            own = settings.agent(agent.name)
+            if own.enabled and not settings.queue(agent.queue).paused:
+                claimable.append((agent.name, NO_CAP if own.concurrency is None else own.concurrency))
+        return claimable
+
+    async def _claim_until_answered(self, lease: Lease, agents: list[tuple[str, int]], count: int) -> Claim | None:
+        """Repeat an unanswered call with its request id: tasks that were given out already come again. None: give up.
+
+        A lost lease ends it: what the call brought belongs to an id that is being rescued.
+        """
+        request_id = ids.new(CLAIM_ID)
+        while lease.is_valid():
+            try:
+                return await self._plane.claim(lease.worker_id, request_id, agents, count)
+            except PlaneAway:
+                if self._stopping:
+                    return None
+                await self._pause(HINDERED_SECONDS)
+                self._woken.clear()
+        return None
+
+    async def _wait_for_slot(self) -> None:
+        """Until a slot is free or the claimer is stopped; wake-ups have to wait as well."""
+        while self._slots.free <= 0 and not self._stopping:
+            await self._slots.wait_for_change()
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds > 0 and not self._woken.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._woken.wait()
+
+
+def _seconds_until(due_ms: int | None) -> float:
+    if due_ms is None:
+        return FALLBACK_SECONDS
+    left_seconds = due_ms / 1000 - clock.now().timestamp()
+    return min(FALLBACK_SECONDS, max(LEAST_SECONDS, left_seconds))

@@ -1,0 +1,218 @@
+"""Runs one attempt, as a list of steps: start, bind the context, call the agent under its deadline, record the outcome.
+
+Each attempt is supervised by an asyncio task of its own; the agent's code runs in another (or in a thread), so that code
+which does not end can be left behind.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from dayshift.agents import Agent, CallMeter, Context, bind
+from dayshift.domain import clock
+from dayshift.domain.errors import InvalidInput, Superseded
+from dayshift.domain.events import AttemptSuperseded, Fault
+from dayshift.domain.settings import Settings
+from dayshift.domain.task import Started, TaskError
+from dayshift.hotplane import Plane
+from dayshift.ledger import StartRefusal
+from dayshift.tasks.finishing import Finishing, Outcome
+from dayshift.tasks.starting import Starting
+from dayshift.telemetry import bound, emit
+from dayshift.worker.attempt import Attempt, StopReason
+from dayshift.worker.emitting import Emitter
+from dayshift.worker.entering import Ending, Raised, Returned, enter
+from dayshift.worker.figures import with_figures
+from dayshift.worker.judging import Judge, describe
+from dayshift.worker.lease import Lease
+from dayshift.worker.slots import Slots
+
+STACK_LIMIT_FRAMES = 30
+
+
+class Executor:
+    """Takes attempts that hold a slot and leaves it free.
+
+    `on_quarantine` runs a task that must be alone; `on_released` is told that the ledger calls this worker dead;
+    `on_entering` hears the seconds that an attempt may take, just before its code is entered.
+    """
+
+    def __init__(
+        self,
+        *,
+        plane: Plane,
+        starting: Starting,
+        finishing: Finishing,
+        settings: Callable[[], Settings],
+        agents: Mapping[str, Agent],
+        slots: Slots,
+        on_quarantine: Callable[[Attempt], Awaitable[None]],
+        on_released: Callable[[Lease], None],
+        on_entering: Callable[[float], None] | None = None,
+        is_quarantine: bool = False,
+    ) -> None:
+        self._plane = plane
+        self._starting = starting
+        self._finishing = finishing
+        self._settings = settings
+        self._agents = agents
+        self._slots = slots
+        self._on_quarantine = on_quarantine
+        self._on_released = on_released
+        self._on_entering = on_entering
+        self._is_quarantine = is_quarantine
+
+    def begin(self, attempt: Attempt) -> None:
+        """Run the attempt in the background, in the slot that it holds."""
+        attempt.supervisor = asyncio.create_task(self._supervise(attempt), name=f"attempt {attempt.task_id}")
+
+    async def _supervise(self, attempt: Attempt) -> None:
+        try:
+            await self._run_steps(attempt)
+        except asyncio.CancelledError:
+            if attempt.stop_reason is None:  # not ours: the event loop itself is being closed
+                raise
+        except Exception as error:  # noqa: BLE001 - nobody awaits this; the slot must come free whatever happens
+            emit(_fault("executor", error))
+        finally:
+            self._leave_slot(attempt)
+
+    async def _run_steps(self, attempt: Attempt) -> None:
+        started = await self._start(attempt)
+        if started is None:
+            return
+        with bound(
+            task_id=started.id,
+            attempt=started.attempt,
+            agent=started.agent,
+            tenant=started.tenant,
+            trace_id=started.trace_id,
+        ):
+            outcome = await self._run(attempt, started)
+            if outcome is not None:
+                await self._record(attempt, started, outcome)
+
+    async def _start(self, attempt: Attempt) -> Started | None:
+        """Ask the ledger. None: it said no (and everybody has been told), or the task ran elsewhere."""
+        if not attempt.lease.is_valid():
+            return None
+        worker_id = attempt.lease.worker_id
+        answer = await attempt.while_starting(
+            lambda: self._starting.start(attempt.task_id, worker_id, quarantine=self._is_quarantine)
+        )
+        if isinstance(answer, StartRefusal):
+            if answer.reason == "quarantine":
+                await attempt.while_starting(lambda: self._on_quarantine(attempt))
+            elif answer.reason == "worker_released":
+                self._on_released(attempt.lease)
+            return None
+        attempt.started = answer
+        return attempt.started
+
+    async def _run(self, attempt: Attempt, started: Started) -> Outcome | None:
+        """Run the agent's code. None: nothing may be written, since the lease is lost."""
+        agent = self._agents.get(started.agent)
+        if agent is None:
+            message = f"this worker's code has no agent {started.agent!r}; deploy it, or cancel the task"
+            return Outcome(kind="failed", error=TaskError("unknown_agent", message))
+        judge = Judge(agent, self._settings().agent(agent.name), started)
+        try:
+            arguments = agent.signature.decode(started.input)
+        except InvalidInput as error:
+            return judge.of_bad_input(error)
+        timeout_seconds, on_timeout = self._time_limit(started, agent)
+        emitter = Emitter(self._plane, attempt, started.attempt)
+        context = _make_context(started, timeout_seconds, emitter, attempt.meter)
+        ending = await self._call(attempt, agent, context, arguments, on_timeout)
+        await emitter.flush()
+        return self._judge(attempt, judge, ending, timeout_seconds)
+
+    async def _call(
+        self, attempt: Attempt, agent: Agent, context: Context, arguments: dict[str, Any], on_timeout: StopReason
+    ) -> Ending | None:
+        """Call the agent under its deadline. None: its code did not end when told to."""
+        if not attempt.lease.is_valid():  # a SIGSTOP may lie between the grant and here
+            attempt.stop(StopReason.SUPERSEDED)
+            return None
+        bind(context)
+        if self._on_entering is not None:
+            self._on_entering(context.seconds_left)
+        body = enter(agent, context, arguments)
+        ended = await attempt.until_ended(body, context.seconds_left, on_timeout)
+        if not ended:
+            self._report_abandoned(attempt, agent)
+            return None
+        return Raised(asyncio.CancelledError()) if body.cancelled() else body.result()
+
+    def _judge(self, attempt: Attempt, judge: Judge, ending: Ending | None, timeout_seconds: float) -> Outcome | None:
+        reason = attempt.stop_reason
+        if reason is StopReason.SUPERSEDED or (isinstance(ending, Raised) and isinstance(ending.error, Superseded)):
+            emit(AttemptSuperseded(task_id=attempt.task_id, attempt=_number(attempt), where="run"))
+            return None
+        if reason is None or (reason is StopReason.DRAINING and isinstance(ending, Returned)):
+            assert ending is not None
+            if isinstance(ending, Raised):
+                emit(_fault("agent", ending.error))
+            return judge.of_ending(ending)
+        return judge.of_stop(reason, timeout_seconds)
+
+    async def _record(self, attempt: Attempt, started: Started, outcome: Outcome) -> None:
+        """Commit the outcome. The ledger refuses it when a newer attempt has taken over, which the service reports.
+
+        A lease that was lost since the code ended is no reason to withhold it: the ledger's word is the safer fence,
+        and what was paid for may still count.
+        """
+        await self._finishing.finish(started, attempt.lease.worker_id, with_figures(outcome, attempt, started))
+
+    def _time_limit(self, started: Started, agent: Agent) -> tuple[float, StopReason]:
+        """The task's own timeout, else the setting, else the agent's; and never beyond the task's expires_at."""
+        setting = self._settings().agent(agent.name).timeout
+        timeout_seconds = started.timeout_seconds or setting or agent.timeout_seconds
+        if started.expires_at is not None:
+            left_seconds = max(0.0, (started.expires_at - clock.now()).total_seconds())
+            if left_seconds < timeout_seconds:
+                return left_seconds, StopReason.EXPIRED
+        return timeout_seconds, StopReason.TIMEOUT
+
+    def _report_abandoned(self, attempt: Attempt, agent: Agent) -> None:
+        message = (
+            f"agent {agent.name} did not end when it was stopped ({attempt.stop_reason}); its outcome is recorded and "
+            "its code is left behind, with its slot, until it ends: do not swallow CancelledError, and bound blocking calls"
+        )
+        emit(Fault(where="agent", error_type="CodeDidNotEnd", message=message))
+
+    def _leave_slot(self, attempt: Attempt) -> None:
+        if attempt.body_is_running:
+            self._slots.mark_stuck(attempt)
+            attempt.when_body_is_gone(lambda: self._slots.leave(attempt))
+        else:
+            self._slots.leave(attempt)
+
+
+def _make_context(started: Started, timeout_seconds: float, emitter: Emitter, meter: CallMeter) -> Context:
+    return Context(
+        task_id=started.id,
+        agent=started.agent,
+        tenant=started.tenant,
+        user=started.user,
+        attempt=started.attempt,
+        deadline=clock.now() + timedelta(seconds=timeout_seconds),
+        conversation=started.conversation,
+        metadata=msgspec.json.decode(started.metadata, type=dict[str, Any]),
+        _deadline_mono=clock.monotonic_seconds() + timeout_seconds,
+        _sink=emitter,
+        _meter=meter,
+    )
+
+
+def _number(attempt: Attempt) -> int:
+    return attempt.started.attempt if attempt.started is not None else 0
+
+
+def _fault(where: str, error: BaseException) -> Fault:
+    stack = "".join(traceback.format_exception(error, limit=STACK_LIMIT_FRAMES, chain=True))
+    return Fault(where=where, error_type=type(error).__name__, message=describe(error), stack=stack)

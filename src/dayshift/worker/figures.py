@@ -1,0 +1,35 @@
+"""Where an attempt's time went and what its LLM calls consumed, added to the task's sums."""
+
+import msgspec
+
+from dayshift.agents import add_usage
+from dayshift.domain import clock
+from dayshift.domain.task import Started, Timing
+from dayshift.tasks.finishing import Outcome
+from dayshift.worker.attempt import Attempt
+
+
+def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcome:
+    """The outcome with its sums. What waited is measured against the ledger's times by this machine's clock."""
+    before, llm_seconds = started.timing, attempt.meter.seconds
+    ended_mono = attempt.ended_mono or clock.monotonic_seconds()
+    entered_mono = attempt.entered_mono or ended_mono
+    now = clock.now()
+    since_claim_seconds = clock.monotonic_seconds() - attempt.claimed_mono
+    waited_seconds = (now - max(started.run_at, started.created_at)).total_seconds() - since_claim_seconds
+    timing = Timing(
+        queued=before.queued + max(0.0, waited_seconds),
+        starting=before.starting + (entered_mono - attempt.claimed_mono),
+        llm=before.llm + llm_seconds,
+        llm_wait=before.llm_wait,
+        tools=before.tools,
+        ledger=before.ledger,
+        own=before.own + max(0.0, ended_mono - entered_mono - llm_seconds),
+        total=max(0.0, (now - started.created_at).total_seconds()),
+    )
+    return msgspec.structs.replace(
+        outcome,
+        usage=add_usage(started.usage, attempt.meter.usage),
+        timing=timing,
+        slot_seconds=ended_mono - attempt.claimed_mono,
+    )

@@ -1,0 +1,41 @@
+"""A worker's right to run attempts, as far as this process can know it.
+
+The lease lives in both planes, and others may declare the worker dead once neither has heard of it for 10 s. So the
+worker must stop before: when neither has confirmed a beat for 8 s, counted from the moment that the beat was *sent*, by
+a clock that goes on while the machine sleeps. A blocked loop or a SIGSTOP cannot be interrupted from outside, hence the
+lease is asked at every door (start, emit) and not trusted to have been told.
+
+One object a worker id. A lost lease stays lost: the process goes on under a new id, with a new object.
+"""
+
+from dayshift.domain import clock
+
+VALID_SECONDS = 8.0
+
+
+class Lease:
+    """Confirmed by the heartbeat's thread, asked by the event loop's; each field is written whole."""
+
+    def __init__(self, worker_id: str) -> None:
+        self.worker_id = worker_id
+        self.lost_because: str | None = None
+        self._confirmed_boottime = clock.boottime_seconds()
+
+    def confirm(self, sent_boottime: float) -> None:
+        """One of the planes answered the beat that was sent at that moment."""
+        self._confirmed_boottime = max(self._confirmed_boottime, sent_boottime)
+
+    def lose(self, reason: str) -> bool:
+        """Give the lease up for good; False when it was lost before."""
+        if self.lost_because is not None:
+            return False
+        self.lost_because = reason
+        return True
+
+    def is_valid(self) -> bool:
+        """Whether this worker may still act."""
+        return self.lost_because is None and self.unconfirmed_seconds() < VALID_SECONDS
+
+    def unconfirmed_seconds(self) -> float:
+        """How long ago the last confirmed beat was sent."""
+        return clock.boottime_seconds() - self._confirmed_boottime

@@ -1,0 +1,109 @@
+"""Runs a task that has taken two workers with it in a process of its own, where it can take nobody else.
+
+The claim stays with this worker and the slot stays taken; the child registers as a worker under an id that is chosen
+here, starts the task itself, and ends. What became of it stands in the ledger:
+
+    it finished, failed, gave back     the child said so: nothing is left to do but to free the claim
+    it died with the task              rescue ends the task as a dead letter (`poison`)
+    it died before it could start      nothing has changed: the task is queued again, a little later
+
+The child bounds itself (see `alone.py`), as only it knows the task's timeout and can also be killed when it holds the
+interpreter lock. If *this* process dies, the child goes on, and its own lease speaks for it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+
+from dayshift.domain import clock, ids
+from dayshift.domain.events import Note
+from dayshift.domain.task import Place
+from dayshift.hotplane import Ack, Plane
+from dayshift.ledger import Ledger
+from dayshift.tasks.patience import until_answered
+from dayshift.tasks.rescue import Rescue
+from dayshift.telemetry import emit
+from dayshift.worker.attempt import Attempt
+
+MAX_AT_ONCE = 4
+END_SECONDS = 15.0
+AGAIN_AFTER_MS = 5_000
+
+
+class Process(Protocol):
+    """A child process; `asyncio.subprocess.Process` is one."""
+
+    @property
+    def pid(self) -> int: ...
+
+    async def wait(self) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+SpawnQuarantine = Callable[[str, str], Awaitable[Process]]
+"""Starts the child for (task id, worker id)."""
+
+
+class Quarantine:
+    """At most four children at once; the others wait in their slots."""
+
+    def __init__(self, ledger: Ledger, plane: Plane, rescue: Rescue, spawn: SpawnQuarantine) -> None:
+        self._ledger = ledger
+        self._plane = plane
+        self._rescue = rescue
+        self._spawn = spawn
+        self._places = asyncio.Semaphore(MAX_AT_ONCE)
+
+    async def run(self, attempt: Attempt) -> None:
+        """See the task through. Cancelled: the child is told to drain, which gives the task back."""
+        async with self._places:
+            child_id = ids.new(ids.WORKER)
+            child = await self._spawn(attempt.task_id, child_id)
+            emit(
+                Note(message=f"task {attempt.task_id} runs alone, in process {child.pid}: two workers died running it")
+            )
+            try:
+                exit_code = await child.wait()
+            except asyncio.CancelledError:
+                exit_code = await self._end(child)
+                await self._settle(attempt, child_id, exit_code)
+                raise
+            await self._settle(attempt, child_id, exit_code)
+
+    async def _end(self, child: Process) -> int:
+        _tell_if_alive(child.terminate)
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                return await child.wait()
+        except TimeoutError:
+            _tell_if_alive(child.kill)
+            return await child.wait()
+
+    async def _settle(self, attempt: Attempt, child_id: str, exit_code: int) -> None:
+        if exit_code != 0:
+            reason = f"the quarantine process ended with {exit_code}"
+            await until_answered(lambda: self._rescue.rescue_worker(child_id, reason))
+        place = await until_answered(lambda: self._ledger.tasks.place_of(attempt.task_id))
+        if place is not None and exit_code != 0:
+            place = _later(place)
+        seconds = clock.monotonic_seconds() - attempt.claimed_mono
+        ack = Ack(attempt.task_id, slot_seconds=seconds, again=place)
+        await until_answered(lambda: self._plane.ack(attempt.lease.worker_id, [ack]))
+
+
+def _later(place: Place) -> Place:
+    """A child that dies before it starts anything would otherwise be started again at once, and for ever."""
+    soon_ms = int(clock.now().timestamp() * 1000) + AGAIN_AFTER_MS
+    return msgspec.structs.replace(place, run_at_ms=max(place.run_at_ms, soon_ms))
+
+
+def _tell_if_alive(signal: Callable[[], None]) -> None:
+    try:
+        signal()
+    except ProcessLookupError:
+        return

@@ -1,0 +1,77 @@
+"""The worker's slots: which attempts it holds, and how many more it could."""
+
+import asyncio
+from collections.abc import Iterable
+
+from dayshift.worker.attempt import Attempt
+from dayshift.worker.lease import Lease
+
+
+class Slots:
+    """Changed by the event loop only; `held_by` may be asked from another thread.
+
+    An attempt whose code was fenced off is no longer held (its outcome is recorded), but its code still runs, so its
+    slot stays taken: it is *stuck*.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._held: dict[tuple[str, str], Attempt] = {}
+        self._stuck: set[Attempt] = set()
+        self._waiters: list[asyncio.Future[None]] = []
+
+    @property
+    def free(self) -> int:
+        return self.total - len(self._held) - len(self._stuck)
+
+    @property
+    def busy(self) -> int:
+        return len(self._held) + len(self._stuck)
+
+    def take(self, attempt: Attempt) -> bool:
+        """Give the attempt a slot; False when this task is held already."""
+        if attempt.key in self._held:
+            return False
+        self._held[attempt.key] = attempt
+        return True
+
+    def leave(self, attempt: Attempt) -> None:
+        """The attempt needs its slot no more."""
+        self._held.pop(attempt.key, None)
+        self._stuck.discard(attempt)
+        self.nudge()
+
+    def mark_stuck(self, attempt: Attempt) -> None:
+        """Its outcome is recorded, its code runs on."""
+        if self._held.pop(attempt.key, None) is not None:
+            self._stuck.add(attempt)
+            self.nudge()
+
+    def find(self, lease: Lease, task_id: str) -> Attempt | None:
+        return self._held.get((lease.worker_id, task_id))
+
+    def held(self) -> Iterable[Attempt]:
+        """The attempts that are not recorded yet."""
+        return tuple(self._held.values())
+
+    def held_by(self, lease: Lease) -> list[Attempt]:
+        """Those under one lease. Safe from any thread: copying the values is one step of the interpreter."""
+        return [attempt for attempt in tuple(self._held.values()) if attempt.lease is lease]
+
+    async def wait_until_none_held(self) -> None:
+        """Until every attempt is recorded."""
+        while self._held:
+            await self.wait_for_change()
+
+    async def wait_for_change(self) -> None:
+        """Until some attempt leaves its slot, or `nudge`."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    def nudge(self) -> None:
+        """Let those who wait look again."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)

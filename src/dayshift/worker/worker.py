@@ -1,0 +1,272 @@
+"""A worker: one process that claims tasks, runs attempts, and hands back what it cannot finish.
+
+    Worker          the order of everything, from registration to the release of the lease
+    Lease           its right to run; Heartbeat keeps it, from a thread of its own
+    Slots           what it holds; Claimer fills them, Executor empties them
+    Quarantine      a process of its own for a task that took two workers with it
+    Watchdog        reports what blocks the event loop
+    Drain           the way out
+
+One process lives through several worker ids when it loses its lease: attempts under the old id are stopped and nothing
+of theirs is written; the old id is rescued like a dead worker's; a new one is registered, and claiming goes on.
+"""
+
+import asyncio
+import os
+import socket
+
+from dayshift.agents import LoadedAgents
+from dayshift.domain import clock, ids
+from dayshift.domain.events import LeaseLost, WorkerReady, WorkerSlots
+from dayshift.hotplane import Claim, channels
+from dayshift.ledger import AgentRow, WorkerRow
+from dayshift.tasks.patience import until_answered
+from dayshift.tasks.services import Services
+from dayshift.telemetry import emit
+from dayshift.worker import alone
+from dayshift.worker.attempt import Attempt, StopReason
+from dayshift.worker.claimer import Claimer
+from dayshift.worker.draining import Drain
+from dayshift.worker.executor import Executor
+from dayshift.worker.heartbeat import Heartbeat, Planes
+from dayshift.worker.lease import Lease
+from dayshift.worker.quarantine import Quarantine, SpawnQuarantine
+from dayshift.worker.slots import Slots
+from dayshift.worker.watchdog import Watchdog
+
+GRACE_SECONDS = 30.0
+SLOTS_REPORT_SECONDS = 1.0
+
+
+class Worker:
+    """`run` until `drain`. Made inside the event loop; its services are open before it runs and closed after.
+
+    `heartbeat_planes` makes a second ledger and plane, closed, for the heartbeat's thread. The services' `worker_id`
+    must answer `Worker.worker_id`. Call `look_again` when settings changed.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        loaded: LoadedAgents,
+        *,
+        heartbeat_planes: Planes,
+        spawn_quarantine: SpawnQuarantine,
+        slots: int,
+        lease: Lease | None = None,
+        grace_seconds: float = GRACE_SECONDS,
+        is_quarantine: bool = False,
+    ) -> None:
+        self._services = services
+        self._loaded = loaded
+        self._grace_seconds = grace_seconds
+        self._is_quarantine = is_quarantine
+        self._lease = lease or Lease(ids.new(ids.WORKER))
+        self._draining = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._slots = Slots(slots)
+        self._watchdog = Watchdog()
+        quarantine = Quarantine(services.ledger, services.plane, services.rescue, spawn_quarantine)
+        self._executor = Executor(
+            plane=services.plane,
+            starting=services.starting,
+            finishing=services.finishing,
+            settings=services.settings,
+            agents=loaded.agents,
+            slots=self._slots,
+            on_quarantine=quarantine.run,
+            on_released=self._lose_lease_by_answer,
+            on_entering=alone.end_unless_finished if is_quarantine else None,
+            is_quarantine=is_quarantine,
+        )
+        self._claimer = Claimer(
+            plane=services.plane,
+            slots=self._slots,
+            agents=loaded.agents,
+            settings=services.settings,
+            lease=lambda: self._lease,
+            may_claim=self._may_claim,
+            take=self._take,
+        )
+        self._heartbeat = Heartbeat(
+            self._lease,
+            self._slots,
+            heartbeat_planes,
+            on_lost=self._on_lease_lost,
+            on_cancels=self.cancel_attempts,
+            loop_lag_seconds=lambda: self._watchdog.lag_seconds,
+            is_draining=self._draining.is_set,
+            holds_claims=not is_quarantine,
+        )
+
+    @property
+    def worker_id(self) -> str:
+        """The id under which this process works now."""
+        return self._lease.worker_id
+
+    async def run(self) -> None:
+        """Work until drained."""
+        await self._register()
+        self._start_threads()
+        await self._listen(self.worker_id)
+        reporting = asyncio.create_task(self._report_slots(), name="worker-slots")
+        claiming = asyncio.create_task(self._claimer.run(), name="worker-claimer")
+        emit(WorkerReady(worker_id=self.worker_id, agents=sorted(self._loaded.agents), slots=self._slots.total))
+        await self._draining.wait()
+        await self._drain(claiming)
+        self._watchdog.stop()
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
+
+    async def run_alone(self, task_id: str) -> None:
+        """Run this one task as a quarantine process, then end."""
+        alone.end_unless_started()
+        await self._register()
+        self._start_threads()
+        await self._listen(self.worker_id)
+        self._take(self._lease, Claim([task_id], [], None))
+        finished = asyncio.create_task(self._slots.wait_until_none_held())
+        asked = asyncio.create_task(self._draining.wait())
+        await asyncio.wait({finished, asked}, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in (finished, asked):
+            waiter.cancel()
+        alone.may_live()
+        await self._drain(asyncio.create_task(asyncio.sleep(0)))
+        self._watchdog.stop()
+
+    @property
+    def has_stuck_code(self) -> bool:
+        """Code of an agent that was fenced off still runs here: closing the event loop would wait for it."""
+        return self._slots.busy > 0
+
+    def drain(self) -> None:
+        """Stop claiming, finish what ends within the grace, hand the rest back, leave."""
+        self._draining.set()
+
+    def stop_hard(self) -> None:
+        """Drain, without any grace."""
+        self._hurry.set()
+        self._draining.set()
+
+    def look_again(self) -> None:
+        """Something that claims depend on has changed: settings, the plane's epoch."""
+        self._claimer.wake()
+
+    def cancel_attempts(self, task_ids: list[str]) -> None:
+        """A person has cancelled these tasks; those that do not run here are ignored."""
+        for task_id in task_ids:
+            attempt = self._slots.find(self._lease, task_id)
+            if attempt is not None:
+                attempt.stop(StopReason.CANCELLED)
+
+    async def _register(self) -> None:
+        """In the ledger: the agents with their schemas, which outlive the worker, and the worker's row."""
+        rows = [
+            AgentRow(
+                name=agent.name,
+                version=self._loaded.version,
+                queue=agent.queue,
+                input_schema=agent.signature.input_schema,
+                output_schema=agent.signature.output_schema,
+                options=agent.options,
+            )
+            for agent in self._loaded.agents.values()
+        ]
+        if not self._is_quarantine:
+            await self._services.ledger.registry.register(rows)
+        await self._services.ledger.workers.register(self._row(self._lease))
+
+    def _row(self, lease: Lease) -> WorkerRow:
+        return WorkerRow(
+            id=lease.worker_id,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            version=self._loaded.version,
+            agents=sorted(self._loaded.agents),
+            slots=self._slots.total,
+        )
+
+    def _start_threads(self) -> None:
+        self._lease.confirm(clock.boottime_seconds())  # counted from now: registering may have waited for the ledger
+        self._heartbeat.start()
+        self._watchdog.start()
+
+    async def _listen(self, worker_id: str) -> None:
+        """Pushes make it fast; the pulse and the claimer's timer make it sure."""
+        self._services.pulse.on_cancels(self._on_pulse_cancels)
+        self._services.pulse.on_epoch(self._on_epoch)
+        self._services.pushes.on_reconnected(self._claimer.wake)
+        await self._services.pushes.listen(channels.worker(worker_id), self._on_push)
+
+    def _on_push(self, payload: bytes) -> None:
+        word, _, task_id = payload.decode().partition(" ")
+        if word == "cancel":
+            self.cancel_attempts([task_id])
+        else:
+            self._claimer.wake()
+
+    async def _on_pulse_cancels(self, task_ids: list[str]) -> None:
+        self.cancel_attempts(task_ids)
+
+    async def _on_epoch(self, _epoch: int) -> None:
+        self._claimer.wake()
+
+    def _may_claim(self) -> bool:
+        return not (self._services.pulse.ledger_is_away or self._services.finishing.is_backed_up)
+
+    def _take(self, lease: Lease, claim: Claim) -> None:
+        """Begin an attempt at each task that the claim brought, and fetch what it says is missing."""
+        for task_id in claim.task_ids:
+            attempt = Attempt(task_id, lease)
+            if self._slots.take(attempt):
+                self._executor.begin(attempt)
+        for lane in claim.refill:
+            self._services.background.spawn(self._services.refill.refill(lane), where="refill")
+
+    def _lose_lease_by_answer(self, lease: Lease) -> None:
+        """A refused start said it before the heartbeat did."""
+        if lease.lose("declared dead by others"):
+            self._on_lease_lost(lease)
+
+    def _on_lease_lost(self, lease: Lease) -> None:
+        attempts = self._slots.held_by(lease)
+        emit(LeaseLost(worker_id=lease.worker_id, reason=lease.lost_because or "", attempts=len(attempts)))
+        for attempt in attempts:
+            attempt.stop(StopReason.SUPERSEDED)
+        if not self._is_quarantine:
+            self._services.background.spawn(self._begin_anew(lease), where="worker")
+
+    async def _begin_anew(self, lost: Lease) -> None:
+        """Have the old id rescued, then work on under a new one."""
+        reason = f"lease lost: {lost.lost_because}"
+        await until_answered(lambda: self._services.rescue.rescue_worker(lost.worker_id, reason))
+        lease = Lease(ids.new(ids.WORKER))
+        await until_answered(lambda: self._services.ledger.workers.register(self._row(lease)))
+        await self._services.pushes.listen(channels.worker(lease.worker_id), self._on_push)
+        lease.confirm(clock.boottime_seconds())
+        self._lease = lease
+        self._heartbeat.follow(lease)
+        self._claimer.wake()
+        await self._services.pushes.leave(channels.worker(lost.worker_id), self._on_push)
+        emit(WorkerReady(worker_id=self.worker_id, agents=sorted(self._loaded.agents), slots=self._slots.total))
+
+    async def _drain(self, claiming: asyncio.Task[None]) -> None:
+        await Drain(
+            ledger=self._services.ledger,
+            plane=self._services.plane,
+            slots=self._slots,
+            claimer=self._claimer,
+            heartbeat=self._heartbeat,
+            lease=lambda: self._lease,
+            grace_seconds=self._grace_seconds,
+            hurry=self._hurry,
+        ).run(claiming)
+
+    async def _report_slots(self) -> None:
+        """The gauge of slots, once a second while it changes."""
+        reported = -1
+        while True:
+            if self._slots.busy != reported:
+                reported = self._slots.busy
+                emit(WorkerSlots(free=max(0, self._slots.free), busy=reported))
+            await asyncio.sleep(SLOTS_REPORT_SECONDS)
