@@ -1,0 +1,1 @@
+"""The parts of `demo.py`, which tells the story."""
