@@ -15,8 +15,6 @@ from dayshift.hotplane import keys
 WAKE = "wake"
 ALL = keys.PREFIX + "all"
 MAINTENANCE = keys.PREFIX + "maintenance"
-_TASK = keys.PREFIX + "task:"
-_WORKER = keys.PREFIX + "worker:"
 
 
 class EventNotice(Struct, frozen=True):
@@ -28,16 +26,16 @@ class EventNotice(Struct, frozen=True):
 
 
 def worker(worker_id: str) -> str:
-    return _WORKER + worker_id
+    return keys.WORKER_CHANNEL + worker_id
 
 
 def task(task_id: str) -> str:
-    return _TASK + task_id
+    return keys.TASK_CHANNEL + task_id
 
 
 def task_id_of(channel: str) -> str | None:
     """The task that a channel belongs to, if it is a task's."""
-    return channel[len(_TASK) :] if channel.startswith(_TASK) else None
+    return channel[len(keys.TASK_CHANNEL) :] if channel.startswith(keys.TASK_CHANNEL) else None
 
 
 def event_of(payload: bytes) -> EventNotice:

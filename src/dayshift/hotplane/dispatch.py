@@ -25,7 +25,7 @@ class Dispatch:
         answers: list[Enqueued] = []
         for start in range(0, len(places), MAX_TASKS_A_CALL):
             piece = [flat for place in places[start : start + MAX_TASKS_A_CALL] for flat in flattened(place)]
-            replies = await self._state.run("enqueue", *self._bound(), *piece, rebuilding=rebuilding)
+            replies = await self._state.run("enqueue", *piece, rebuilding=rebuilding)
             answers += cast("list[Enqueued]", texts(replies))
         return answers
 
@@ -36,9 +36,7 @@ class Dispatch:
         woken by `channels.worker(worker_id)` when there may be more.
         """
         wishes = [text for agent, cap in agents for text in (keys.escaped(agent), cap)]
-        task_ids, refill, next_due_ms = await self._state.run(
-            "claim", worker_id, request_id, count, *self._bound(), *wishes
-        )
+        task_ids, refill, next_due_ms = await self._state.run("claim", worker_id, request_id, count, *wishes)
         return Claim(texts(task_ids), [_lane(parts) for parts in refill], int(next_due_ms) or None)
 
     async def ack(self, worker_id: str, acks: Sequence[Ack]) -> None:
@@ -47,14 +45,13 @@ class Dispatch:
             await self._state.run(
                 "ack",
                 worker_id,
-                *self._bound(),
                 *[flat for ack in acks[start : start + MAX_TASKS_A_CALL] for flat in _flattened_ack(ack)],
             )
 
     async def release(self, worker_id: str, task_ids: Sequence[str]) -> None:
         """Give claimed tasks back, to the heads of their lines."""
         if task_ids:
-            await self._state.run("release", worker_id, *self._bound(), *task_ids)
+            await self._state.run("release", worker_id, *task_ids)
 
     async def stop_claiming(self, worker_id: str) -> None:
         """This worker takes no more work: a wake-up meant for it goes to another."""
@@ -67,24 +64,19 @@ class Dispatch:
 
         `more_from_seq` is the first place in the ledger that is not among `places`, None if there is none.
         """
-        name = lane_name(lane)
-        piece = [flat for place in places for flat in flattened(place)]
         more = -1 if more_from_seq is None else more_from_seq
-        return bool(await self._state.run("refill", name, token or lane.token, more, *self._bound(), *piece))
+        piece = [flat for place in places for flat in flattened(place)]
+        return bool(await self._state.run("refill", *lane_name(lane), token or lane.token, more, *piece))
 
     async def mark_cold(self, lanes: Sequence[Lane], *, rebuilding: bool = False) -> None:
         """Say that these lanes go on in the ledger from `from_seq`, e.g. after a rebuild brought only their heads."""
         flat = [item for lane in lanes for item in (*lane_name(lane), lane.from_seq)]
         if flat:
-            await self._state.run("mark_cold", *self._bound(), *flat, rebuilding=rebuilding)
+            await self._state.run("mark_cold", *flat, rebuilding=rebuilding)
 
     async def promote(self) -> int:
         """Move delayed tasks that are due into their lines (claims do so for their own agents); answers how many."""
-        return int(await self._state.run("promote", *self._bound()))
-
-    def _bound(self) -> tuple[int, int, int, int]:
-        bound = self._state.bound
-        return bound.agent_ready, bound.lane_floor, bound.low_water, bound.page
+        return int(await self._state.run("promote"))
 
 
 def texts(replies: Sequence[bytes]) -> list[str]:

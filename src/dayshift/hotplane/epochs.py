@@ -47,7 +47,9 @@ class Epochs:
         `*` speaks for all tenants that have no entry of their own; a cap of None is no cap. Tenants that were set aside
         at a lower cap are taken back in, and workers are woken for them.
         """
-        weighed = [item for tenant, weight in weights.items() for item in (_escaped_tenant(tenant), repr(float(weight)))]
+        weighed = [
+            item for tenant, weight in weights.items() for item in (_escaped_tenant(tenant), repr(float(weight)))
+        ]
         capped = [
             item for tenant, cap in caps.items() for item in (_escaped_tenant(tenant), -1 if cap is None else cap)
         ]
@@ -71,9 +73,7 @@ class Epochs:
         dropped = 0
         cursor = b"0"
         while True:
-            cursor, found = await self._state.wire.ask(
-                b"SCAN", cursor, "MATCH", keys.STATE + "*", "COUNT", _SCAN_PIECE
-            )
+            cursor, found = await self._state.wire.ask(b"SCAN", cursor, "MATCH", keys.STATE + "*", "COUNT", _SCAN_PIECE)
             old = [key for key in found if keys.epoch_of(key.decode()) not in (None, self._state.epoch)]
             if old:
                 dropped += int(await self._state.wire.ask(b"UNLINK", *old))

@@ -43,6 +43,8 @@ MARKER: Final = PREFIX + "epoch"
 LEASE: Final = PREFIX + "lease:"
 STREAM: Final = PREFIX + "stream:"
 STATE: Final = PREFIX + "E"
+TASK_CHANNEL: Final = PREFIX + "task:"
+WORKER_CHANNEL: Final = PREFIX + "worker:"
 
 STATE_KEYS: Final = {
     "task": "task:",
@@ -101,4 +103,11 @@ def unescaped(text: str) -> str:
 def lua_table() -> str:
     """The same names for the scripts, as the Lua text that the loader puts in front of each."""
     names = ", ".join(f"{name} = '{text}'" for name, text in STATE_KEYS.items())
-    return f"local NAME = {{ {names} }}\nlocal PREFIX = '{PREFIX}'\n"
+    fixed = {
+        "STATE": STATE,
+        "STREAM": STREAM,
+        "TASK_CHANNEL": TASK_CHANNEL,
+        "WORKER_CHANNEL": WORKER_CHANNEL,
+    }
+    lines = [f"local NAME = {{ {names} }}", *(f"local {name} = '{text}'" for name, text in fixed.items())]
+    return "\n".join(lines) + "\n"

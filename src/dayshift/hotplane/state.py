@@ -39,8 +39,10 @@ class State:
     async def run(self, script: str, *arguments: str | int | bytes, rebuilding: bool = False) -> Any:
         """Run a script; `rebuilding` writes into an epoch whose marker is not there yet."""
         mode = REBUILDING if rebuilding else CHECKED
+        bound = self.bound
+        call = (self.epoch, mode, bound.agent_ready, bound.lane_floor, bound.low_water, bound.page)
         try:
-            return await self.wire.run(SCRIPTS[script], [keys.MARKER], [self.epoch, mode, *arguments])
+            return await self.wire.run(SCRIPTS[script], [keys.MARKER], [*call, *arguments])
         except PlaneNotReady:
             if self.on_not_ready is not None:
                 self.on_not_ready()

@@ -65,5 +65,3 @@ def _event(entry_id: bytes, fields: Sequence[bytes]) -> StreamEvent:
     """`scripts/append.lua` writes the fields in this order: attempt, type, data."""
     _, _, _, event_type, _, data = fields
     return StreamEvent(int(entry_id.split(b"-")[0]), event_type.decode(), data)
-
-

@@ -6,7 +6,7 @@ and then yields `RECONNECTED`, since messages may have been missed: whoever wait
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from dayshift.domain.errors import PlaneAway
@@ -25,6 +25,7 @@ class Subscription:
         self._timeout_seconds = timeout_seconds
         self._wanted: set[str] = set()
         self._confirmed: set[str] = set()
+        self._unanswered: dict[str, int] = {}  # SUBSCRIBEs on the wire: only the last one's answer confirms
         self._waiting: dict[str, asyncio.Event] = {}
         self._messages: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
         self._line: PushLine | None = None
@@ -44,8 +45,8 @@ class Subscription:
         await self.open()
         new = [channel for channel in channels if channel not in self._wanted]
         self._wanted.update(new)
-        if new:
-            await self._send("SUBSCRIBE", new)
+        if new and self._line is not None:
+            await self._subscribe(self._line, new)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._timeout_seconds):
                 for channel in channels:
@@ -61,8 +62,9 @@ class Subscription:
             waiting = self._waiting.pop(channel, None)
             if waiting is not None:
                 waiting.set()
-        if known:
-            await self._send("UNSUBSCRIBE", known)
+        if known and self._line is not None:
+            with contextlib.suppress(PlaneAway):  # the reader sees the loss as well
+                await self._line.send("UNSUBSCRIBE", *known)
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
         await self.open()
@@ -79,10 +81,11 @@ class Subscription:
                 await self._reader
             self._reader = None
 
-    async def _send(self, command: str, channels: list[str]) -> None:
-        if self._line is not None:
-            with contextlib.suppress(PlaneAway):  # the reader sees the loss as well, and subscribes to all that is wanted
-                await self._line.send(command, *channels)
+    async def _subscribe(self, line: PushLine, channels: Iterable[str]) -> None:
+        for channel in channels:
+            self._unanswered[channel] = self._unanswered.get(channel, 0) + 1
+        with contextlib.suppress(PlaneAway):  # the reader sees the loss as well, and subscribes to all that is wanted
+            await line.send("SUBSCRIBE", *channels)
 
     async def _keep_reading(self) -> None:
         losses = 0
@@ -102,23 +105,31 @@ class Subscription:
             finally:
                 self._line = None
                 self._confirmed.clear()
+                self._unanswered.clear()
             await asyncio.sleep(backoff_seconds(losses))
 
     async def _resubscribe(self, line: PushLine) -> None:
         if self._wanted:
-            await line.send("SUBSCRIBE", *self._wanted)
+            await self._subscribe(line, list(self._wanted))
             while not self._wanted <= self._confirmed:
-                self._take(await line.receive(self._timeout_seconds))
+                self._take(await line.receive())
 
     async def _read(self, line: PushLine) -> None:
         while True:
-            self._take(await line.receive(None))
+            self._take(await line.receive())
 
     def _take(self, message: list[bytes]) -> None:
         kind, channel = message[0], message[1].decode()
         if kind == b"message":
             self._messages.put_nowait((channel, message[2]))
-        elif kind == b"subscribe" and channel in self._wanted:
+        elif kind == b"subscribe":
+            self._unanswered[channel] = self._unanswered.get(channel, 1) - 1
+            if not self._unanswered[channel]:
+                del self._unanswered[channel]
+                self._confirm(channel)
+
+    def _confirm(self, channel: str) -> None:
+        if channel in self._wanted:
             self._confirmed.add(channel)
             waiting = self._waiting.pop(channel, None)
             if waiting is not None:

@@ -1,0 +1,47 @@
+-- Numbers in hashes, read once and written once a call: number_of, set_number, add; finish() writes them.
+-- 17 significant digits keep a double exactly; zero is the same as absent.
+
+local known, changed = {}, {}
+
+local function exact(number)
+  return string.format('%.17g', number)
+end
+
+local function number_of(hash, field)
+  local fields = known[hash]
+  if not fields then
+    fields = {}
+    known[hash] = fields
+  end
+  local number = fields[field]
+  if not number then
+    number = tonumber(redis.call('HGET', hash, field)) or 0
+    fields[field] = number
+  end
+  return number
+end
+
+local function set_number(hash, field, number)
+  known[hash] = known[hash] or {}
+  known[hash][field] = number
+  changed[hash] = changed[hash] or {}
+  changed[hash][field] = true
+end
+
+local function add(hash, field, number)
+  set_number(hash, field, number_of(hash, field) + number)
+end
+
+local function write_numbers()
+  for hash, fields in pairs(changed) do
+    for field in pairs(fields) do
+      local number = known[hash][field]
+      if number == 0 then
+        redis.call('HDEL', hash, field)
+      else
+        redis.call('HSET', hash, field, exact(number))
+      end
+    end
+  end
+  changed = {}
+end

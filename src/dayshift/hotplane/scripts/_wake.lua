@@ -1,0 +1,36 @@
+-- Waking by push. A worker whose claim came back short is idle for its agents; work that appears wakes one of them, and
+-- a claim that leaves work behind wakes the next, so that as many wake as there is work for.
+--
+-- A worker is idle while its hash says so; entries in idle:AGENT may be stale and are dropped when met. A message that
+-- nobody received is passed to the next worker; the silent one claims by itself when its subscription is back.
+
+local TRIES = 64
+
+local function wake(agent)
+  for _ = 1, TRIES do
+    local worker = redis.call('ZPOPMIN', key('idle', agent))[1]
+    if not worker then
+      return
+    end
+    if redis.call('HDEL', key('worker', worker), 'idle') == 1
+      and redis.call('PUBLISH', WORKER_CHANNEL .. worker, 'wake') > 0 then
+      return
+    end
+  end
+end
+
+-- The end of every script that changes state: write what was counted, then wake for what became possible.
+local function finish()
+  write_numbers()
+  write_turns()
+  for agent in pairs(touched) do
+    if alarmed[agent] or next(turns_of(agent)) then
+      alarmed[agent] = nil
+      wake(agent)
+    end
+  end
+  for agent in pairs(alarmed) do
+    wake(agent)
+  end
+  touched, alarmed = {}, {}
+end

@@ -1,0 +1,142 @@
+-- Give a worker tasks, one for each free slot as far as there are any.
+-- KEYS  marker
+-- ARGV  call; worker, request, count; then for each agent: name, concurrency cap (-1 none)
+-- Reply { ids, refills { agent, priority, tenant, from_seq, room, token }, next due wall ms (0: none) }
+-- Promise: the order of _order.lua; only these agents, none above its cap; repeating the worker's latest request gives
+-- the ids of it that the worker still holds; the cost grows with count and the number of agents, not with the backlog.
+-- A worker that gets fewer than count is idle: it will be woken. One that leaves work behind wakes another.
+-- include: _held
+
+local PROMOTED_A_CLAIM = 200
+
+local worker, request, count = ARGV[7], ARGV[8], tonumber(ARGV[9])
+local at = 10
+local agents, room = {}, {}
+while ARGV[at] do
+  local agent, cap = ARGV[at], tonumber(ARGV[at + 1])
+  table.insert(agents, agent)
+  room[agent] = cap < 0 and math.huge or cap - number_of(RUNNING, 'a:' .. agent)
+  at = at + 2
+end
+table.sort(agents)
+local slots = 's:' .. redis.sha1hex(table.concat(agents, ':'))
+
+local function has_work(agent)
+  return room[agent] > 0 and next(turns_of(agent)) ~= nil
+end
+
+-- The ring that is next: of the highest priority, or, for an aged slot, below it; there the one served longest ago.
+local function pick()
+  local highest
+  for _, agent in ipairs(agents) do
+    if room[agent] > 0 then
+      for priority in pairs(turns_of(agent)) do
+        highest = math.max(highest or 0, tonumber(priority))
+      end
+    end
+  end
+  if not highest then
+    return nil
+  end
+  local is_aged = (number_of(TURNS, slots) + 1) % AGED_SLOT == 0
+  local top, below = {}, {}
+  for _, agent in ipairs(agents) do
+    if room[agent] > 0 then
+      for priority, turn in pairs(turns_of(agent)) do
+        local best = tonumber(priority) == highest and top or below
+        if not best.turn or turn < best.turn then
+          best.agent, best.priority, best.turn = agent, priority, turn
+        end
+      end
+    end
+  end
+  local best = is_aged and below.turn and below or top
+  return best.agent, best.priority
+end
+
+-- The first task of the ring's first tenant; nil when that tenant had to step aside.
+local function serve(agent, priority)
+  local ring = ring_of(agent, priority)
+  local first = redis.call('ZRANGE', key('ring', ring), 0, 0, 'WITHSCORES')
+  local tenant, time = first[1], tonumber(first[2])
+  if is_at_cap(tenant) then
+    move_aside(agent, priority, tenant)
+    return nil
+  end
+  local lane = lane_of(agent, priority, tenant)
+  local id = redis.call('ZPOPMIN', key('lane', lane))[1]
+  local weight, charge = policy_of(tenant).weight, mean_slot_seconds(ring)
+  set_number(RINGSTATE, ring .. ':v', math.max(ring_time(ring), time))
+  redis.call('ZADD', key('ring', ring), exact(time + charge / weight), tenant)
+  if redis.call('EXISTS', key('lane', lane)) == 0 then
+    leave_ring(agent, priority, tenant)
+  end
+  if turns_of(agent)[priority] then
+    set_turn(agent, priority, next_turn())
+  end
+  lane_became_shorter(agent, priority, tenant)
+  hold(worker, { id = id, agent = agent, tenant = tenant }, charge, weight)
+  room[agent] = room[agent] - 1
+  add(TURNS, slots, 1)
+  return id
+end
+
+local function take_new()
+  for _, agent in ipairs(agents) do
+    promote(agent, PROMOTED_A_CLAIM)
+  end
+  touched, alarmed = {}, {} -- this worker takes of it what it can, and then wakes the next
+  local ids = {}
+  while #ids < count do
+    local agent, priority = pick()
+    if not agent then
+      break
+    end
+    local id = serve(agent, priority)
+    if id then
+      table.insert(ids, id)
+    end
+  end
+  return ids
+end
+
+local function taken_before(ids_text)
+  local ids = {}
+  for id in string.gmatch(ids_text, '%S+') do
+    if is_held_by(task_of(id), worker) then
+      table.insert(ids, id)
+    end
+  end
+  return ids
+end
+
+local WORKER = key('worker', worker)
+local last = redis.call('HMGET', WORKER, 'request', 'reply')
+local ids = last[1] == request and taken_before(last[2]) or take_new()
+redis.call('HSET', WORKER, 'request', request, 'reply', table.concat(ids, ' '), 'agents', table.concat(agents, ' '))
+
+local refills, next_due = give_out_refills(agents)
+for _, agent in ipairs(agents) do
+  local first = redis.call('ZRANGE', key('delayed', agent), 0, 0, 'WITHSCORES')
+  if first[2] then
+    next_due = math.min(next_due or math.huge, tonumber(first[2]))
+  end
+end
+
+if #ids < count then
+  local turn = exact(next_turn())
+  redis.call('HSET', WORKER, 'idle', 1)
+  for _, agent in ipairs(agents) do
+    redis.call('ZADD', key('idle', agent), turn, worker)
+  end
+else
+  redis.call('HDEL', WORKER, 'idle')
+  for _, agent in ipairs(agents) do
+    if has_work(agent) then
+      wake(agent)
+      break
+    end
+  end
+end
+finish()
+return { ids, refills, next_due and exact(next_due) or 0 }
