@@ -1,1 +1,66 @@
+"""PostgreSQL, the only truth: what a row says is so, and everything else may be rebuilt from it.
 
+Topics hang on `Ledger` (`tasks`, `workers`, `registry`, `keys`, `settings`, `plane_state`); `GroupCommit` gathers the small
+writes of many callers. SQL lives in `queries/` and `migrations/`. To read: shapes, starting, finishing, accepting, then
+group_commit, database and migrate.
+"""
+
+from dayshift.ledger.errors import BadRow, LedgerBusy, LedgerMisfit
+from dayshift.ledger.group_commit import GroupCommit
+from dayshift.ledger.ledger import Ledger
+from dayshift.ledger.shapes import (
+    Accepted,
+    ActiveKey,
+    AgentRow,
+    BeatAnswer,
+    CancelResult,
+    Depth,
+    Depths,
+    Finish,
+    Finished,
+    KeyRow,
+    NewKey,
+    Outcome,
+    PlaneStateRow,
+    Poll,
+    RefusalReason,
+    SchemaState,
+    SettingsEntry,
+    SettingsState,
+    StartRefusal,
+    StartWish,
+    WorkerRow,
+    new_finish_id,
+    new_start_id,
+)
+
+__all__ = [
+    "Accepted",
+    "ActiveKey",
+    "AgentRow",
+    "BadRow",
+    "BeatAnswer",
+    "CancelResult",
+    "Depth",
+    "Depths",
+    "Finish",
+    "Finished",
+    "GroupCommit",
+    "KeyRow",
+    "Ledger",
+    "LedgerBusy",
+    "LedgerMisfit",
+    "NewKey",
+    "Outcome",
+    "PlaneStateRow",
+    "Poll",
+    "RefusalReason",
+    "SchemaState",
+    "SettingsEntry",
+    "SettingsState",
+    "StartRefusal",
+    "StartWish",
+    "WorkerRow",
+    "new_finish_id",
+    "new_start_id",
+]

@@ -1,0 +1,71 @@
+-- name: cancel_task
+-- Ends a task that waits; asks the worker of one that runs; leaves one that has ended as it is.
+WITH locked AS MATERIALIZED (
+    SELECT id, status, tenant, conversation, worker_id FROM tasks WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE
+),
+talks AS MATERIALIZED (
+    SELECT c.tenant, c.name, l.id
+    FROM locked l JOIN conversations c ON c.tenant = l.tenant AND c.name = l.conversation
+    WHERE l.status IN ('queued', 'waiting')
+    FOR NO KEY UPDATE OF c
+),
+written AS (
+    UPDATE tasks t SET
+        status              = CASE l.status WHEN 'running' THEN 'running' ELSE 'cancelled' END,
+        cancel_requested_at = coalesce(t.cancel_requested_at, now()),
+        waiting_for         = NULL,
+        notice              = NULL,
+        finished_at         = CASE WHEN l.status <> 'running' THEN now() END,
+        error_code          = CASE l.status WHEN 'running' THEN t.error_code ELSE 'cancelled' END,
+        error_message       = CASE l.status WHEN 'running' THEN t.error_message ELSE 'cancelled on request' END,
+        error_retryable     = CASE l.status WHEN 'running' THEN t.error_retryable ELSE false END
+    FROM locked l
+    WHERE t.id = l.id AND l.status IN ('queued', 'running', 'waiting')
+),
+talked AS (
+    UPDATE conversations c SET
+        unfinished = c.unfinished - 1,
+        holder     = CASE WHEN c.holder = k.id THEN NULL ELSE c.holder END,
+        touched_at = now()
+    FROM talks k
+    WHERE c.tenant = k.tenant AND c.name = k.name
+    RETURNING c.unfinished
+)
+SELECT l.status AS was, l.worker_id, coalesce((SELECT unfinished > 0 FROM talked), false) AS has_next FROM locked l;
+
+-- name: retry_task
+-- Queues a dead letter again, at the end of its line, with no failures counted.
+WITH locked AS MATERIALIZED (
+    SELECT id, status FROM tasks WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE
+),
+written AS (
+    UPDATE tasks t SET
+        status = 'queued', seq = nextval('task_seq'), run_at = date_trunc('milliseconds', now()),
+        failures = 0, poison_losses = 0, quarantined = false, cancel_requested_at = NULL, finished_at = NULL,
+        expires_at = CASE WHEN t.expires_at > now() THEN t.expires_at END,
+        error_code = NULL, error_message = NULL, error_retryable = NULL
+    FROM locked l
+    WHERE t.id = l.id AND l.status = 'failed'
+    RETURNING t.id, t.agent, t.priority, t.tenant, t.seq, t.run_at, t.conversation
+),
+talked AS (
+    INSERT INTO conversations AS c (tenant, name, unfinished)
+    SELECT tenant, conversation, 1 FROM written WHERE conversation IS NOT NULL
+    ON CONFLICT (tenant, name) DO UPDATE SET unfinished = c.unfinished + 1, touched_at = now()
+)
+SELECT l.status AS was, w.*, true AS due FROM locked l LEFT JOIN written w ON w.id = l.id;
+
+-- name: erase_task
+-- Deletes a task that has ended, and its idempotency key; says which state it found.
+WITH locked AS MATERIALIZED (
+    SELECT id, status, tenant, idempotency_key FROM tasks WHERE id = $1 AND tenant = $2 FOR UPDATE
+),
+erased AS (
+    DELETE FROM tasks t USING locked l WHERE t.id = l.id AND l.status IN ('succeeded', 'failed', 'cancelled')
+    RETURNING t.id
+),
+keyed AS (
+    DELETE FROM idempotency_keys k USING locked l, erased e
+    WHERE l.id = e.id AND k.tenant = l.tenant AND k.key = l.idempotency_key AND k.task_id = l.id
+)
+SELECT l.status AS was, e.id IS NOT NULL AS erased FROM locked l LEFT JOIN erased e ON e.id = l.id;

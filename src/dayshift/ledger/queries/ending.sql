@@ -1,0 +1,62 @@
+-- name: fail_expired
+-- Ends up to $1 queued tasks whose time to start has passed.
+WITH locked AS MATERIALIZED (
+    SELECT id, tenant, conversation FROM tasks
+    WHERE status = 'queued' AND expires_at <= now()
+    ORDER BY id LIMIT $1
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+talks AS MATERIALIZED (
+    SELECT c.tenant, c.name
+    FROM (SELECT DISTINCT tenant, conversation FROM locked WHERE conversation IS NOT NULL) l
+    JOIN conversations c ON c.tenant = l.tenant AND c.name = l.conversation
+    ORDER BY c.tenant, c.name
+    FOR NO KEY UPDATE OF c
+),
+written AS (
+    UPDATE tasks t SET status = 'failed', finished_at = now(), error_code = 'expired', error_retryable = false,
+        error_message = 'expires_at passed before the task could run'
+    FROM locked l WHERE t.id = l.id
+),
+ended AS (
+    SELECT tenant, conversation, count(*) AS number, array_agg(id) AS ids
+    FROM locked WHERE conversation IS NOT NULL GROUP BY tenant, conversation
+),
+talked AS (
+    UPDATE conversations c SET
+        unfinished = c.unfinished - e.number,
+        holder     = CASE WHEN c.holder = ANY (e.ids) THEN NULL ELSE c.holder END,
+        touched_at = now()
+    FROM talks k JOIN ended e ON e.tenant = k.tenant AND e.conversation = k.name
+    WHERE c.tenant = k.tenant AND c.name = k.name
+)
+SELECT id FROM locked;
+
+-- name: fail_poison
+-- Ends the tasks that a released worker ran in quarantine: they killed their process although they were alone in it.
+WITH locked AS MATERIALIZED (
+    SELECT t.id, t.tenant, t.conversation
+    FROM workers w JOIN tasks t ON t.worker_id = w.id AND t.status = 'running'
+    WHERE w.id = $1 AND w.released_at IS NOT NULL AND t.quarantined
+    ORDER BY t.id
+    FOR NO KEY UPDATE OF t
+),
+talks AS MATERIALIZED (
+    SELECT c.tenant, c.name
+    FROM (SELECT DISTINCT tenant, conversation FROM locked WHERE conversation IS NOT NULL) l
+    JOIN conversations c ON c.tenant = l.tenant AND c.name = l.conversation
+    ORDER BY c.tenant, c.name
+    FOR NO KEY UPDATE OF c
+),
+written AS (
+    UPDATE tasks t SET status = 'failed', finished_at = now(), worker_id = NULL,
+        losses = t.losses + 1, poison_losses = t.poison_losses + 1,
+        error_code = 'poison', error_retryable = false,
+        error_message = 'its process died ' || t.poison_losses + 1 || ' times in a row, the last time running this task alone'
+    FROM locked l WHERE t.id = l.id
+),
+talked AS (
+    UPDATE conversations c SET unfinished = c.unfinished - 1, holder = NULL, touched_at = now()
+    FROM talks k WHERE c.tenant = k.tenant AND c.name = k.name
+)
+SELECT id FROM locked;

@@ -1,0 +1,81 @@
+-- name: drop_expired
+-- Deletes up to $2 tasks that ended without failing more than $1 seconds ago; dead letters stay until a person drops them.
+WITH old AS MATERIALIZED (
+    SELECT id FROM tasks
+    WHERE status IN ('succeeded', 'cancelled') AND finished_at < now() - $1::float8 * interval '1 second'
+    ORDER BY finished_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM tasks t USING old o WHERE t.id = o.id RETURNING t.id;
+
+-- name: drop_old_idempotency_keys
+-- Deletes up to $1 keys that are past their 24 hours.
+WITH old AS MATERIALIZED (
+    SELECT tenant, key FROM idempotency_keys
+    WHERE created_at < now() - interval '24 hours'
+    ORDER BY created_at LIMIT $1
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM idempotency_keys k USING old o WHERE k.tenant = o.tenant AND k.key = o.key RETURNING k.key;
+
+-- name: forget_idle_conversations
+-- Deletes up to $2 conversation rows that count nothing and were not touched for $1 seconds; the next accept makes them anew.
+WITH idle AS MATERIALIZED (
+    SELECT tenant, name FROM conversations
+    WHERE unfinished = 0 AND touched_at < now() - $1::float8 * interval '1 second'
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM conversations c USING idle i WHERE c.tenant = i.tenant AND c.name = i.name RETURNING c.name;
+
+-- name: make_partitions
+-- Makes the partitions from last week to $1 weeks ahead that are missing.
+SELECT make_task_partitions($1);
+
+-- name: drop_partitions
+-- Drops the empty partitions of weeks that ended more than $1 seconds ago.
+SELECT drop_empty_task_partitions(now() - $1::float8 * interval '1 second');
+
+-- name: measure_depths
+-- Counts all unfinished tasks into depths, unless another process is counting right now; says whether it did.
+WITH turn AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(0x0da75818) AS mine
+),
+unfinished AS (
+    SELECT queue, tenant, status, run_at FROM tasks WHERE status = 'queued' AND (SELECT mine FROM turn)
+    UNION ALL
+    SELECT queue, tenant, status, run_at FROM tasks WHERE status = 'running' AND (SELECT mine FROM turn)
+    UNION ALL
+    SELECT queue, tenant, status, run_at FROM tasks WHERE status = 'waiting' AND (SELECT mine FROM turn)
+),
+counted AS MATERIALIZED (
+    SELECT queue, tenant,
+        count(*) FILTER (WHERE status = 'queued' AND run_at <= now()) AS ready,
+        count(*) FILTER (WHERE status = 'queued' AND run_at > now()) AS delayed,
+        count(*) FILTER (WHERE status = 'running') AS running,
+        count(*) FILTER (WHERE status = 'waiting') AS waiting,
+        min(run_at) FILTER (WHERE status = 'queued' AND run_at <= now()) AS oldest_at
+    FROM unfinished GROUP BY queue, tenant
+),
+gone AS (
+    DELETE FROM depths d
+    WHERE (SELECT mine FROM turn)
+      AND NOT EXISTS (SELECT FROM counted c WHERE c.queue = d.queue AND c.tenant = d.tenant)
+),
+kept AS (
+    INSERT INTO depths SELECT * FROM counted
+    ON CONFLICT (queue, tenant) DO UPDATE SET ready = excluded.ready, delayed = excluded.delayed,
+        running = excluded.running, waiting = excluded.waiting, oldest_at = excluded.oldest_at
+),
+stamped AS (
+    INSERT INTO depths_measured (at) SELECT now() FROM turn WHERE mine
+    ON CONFLICT (only_row) DO UPDATE SET at = excluded.at
+)
+SELECT mine FROM turn;
+
+-- name: read_depths
+-- The last count, and its age; one row with no queue when nothing is unfinished, no row when nothing was counted.
+SELECT d.queue, d.tenant, d.ready, d.delayed, d.running, d.waiting,
+    coalesce(extract(epoch FROM now() - d.oldest_at)::float8, 0) AS oldest_seconds,
+    extract(epoch FROM clock_timestamp() - m.at)::float8 AS age_seconds
+FROM depths_measured m LEFT JOIN depths d ON true;

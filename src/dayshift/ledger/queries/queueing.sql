@@ -1,0 +1,65 @@
+-- name: place_of
+-- Where one task stands, if it is queued and nothing stands before it in its conversation.
+SELECT id, agent, priority, tenant, seq, run_at, run_at <= now() AS due FROM places WHERE id = $1;
+
+-- name: lane_page
+-- The ready tasks of one lane from a seq on, in order.
+SELECT id, agent, priority, tenant, seq, run_at, true AS due FROM places
+WHERE agent = $1 AND priority = $2 AND tenant = $3 AND seq >= $4 AND run_at <= now()
+ORDER BY seq LIMIT $5;
+
+-- name: announceable
+-- Tasks that have been ready for longer than $1 and at most $2 seconds, the longest first.
+SELECT id, agent, priority, tenant, seq, run_at, true AS due FROM places
+WHERE run_at >= now() - $2::float8 * interval '1 second' AND run_at < now() - $1::float8 * interval '1 second'
+ORDER BY run_at, seq LIMIT $3;
+
+-- name: delayed_page
+-- Tasks that become ready within $1 seconds, the nearest first, from behind a run_at and seq.
+SELECT id, agent, priority, tenant, seq, run_at, false AS due FROM places
+WHERE run_at > now() AND run_at <= now() + $1::float8 * interval '1 second' AND (run_at, seq) > ($2::timestamptz, $3::bigint)
+ORDER BY run_at, seq LIMIT $4;
+
+-- name: heads_for_rebuild
+-- The first ready tasks of every lane ($1 a lane, $2 in all), every lane's first before any lane's second.
+WITH RECURSIVE lane AS (
+    (SELECT agent, priority, tenant FROM tasks WHERE status = 'queued' ORDER BY agent, priority, tenant LIMIT 1)
+    UNION ALL
+    SELECT n.agent, n.priority, n.tenant FROM lane l CROSS JOIN LATERAL (
+        SELECT t.agent, t.priority, t.tenant FROM tasks t
+        WHERE t.status = 'queued' AND (t.agent, t.priority, t.tenant) > (l.agent, l.priority, l.tenant)
+        ORDER BY t.agent, t.priority, t.tenant LIMIT 1
+    ) n
+)
+SELECT p.id, p.agent, p.priority, p.tenant, p.seq, p.run_at, true AS due
+FROM lane l CROSS JOIN LATERAL (
+    SELECT f.*, row_number() OVER (ORDER BY f.seq) AS nth
+    FROM (
+        SELECT * FROM places q
+        WHERE q.agent = l.agent AND q.priority = l.priority AND q.tenant = l.tenant AND q.run_at <= now()
+        ORDER BY q.seq LIMIT $1
+    ) f
+) p
+ORDER BY p.nth, p.priority DESC, p.seq LIMIT $2;
+
+-- name: running_of
+-- What one worker runs, by the ledger.
+SELECT id, agent, priority, tenant, seq, run_at, true AS due FROM tasks
+WHERE status = 'running' AND worker_id = $1 ORDER BY seq;
+
+-- name: running_by_live_workers
+-- What all workers run that are not released.
+SELECT t.id, t.agent, t.priority, t.tenant, t.seq, t.run_at, true AS due, t.worker_id
+FROM workers w JOIN tasks t ON t.worker_id = w.id AND t.status = 'running'
+WHERE w.released_at IS NULL;
+
+-- name: conversation_heads
+-- Of each conversation the task whose turn it is, if it is queued: the holder, or else the first.
+SELECT p.id, p.agent, p.priority, p.tenant, p.seq, p.run_at, p.run_at <= now() AS due
+FROM unnest($1::text[], $2::text[]) AS w (tenant, name)
+CROSS JOIN LATERAL (
+    SELECT * FROM places q
+    WHERE q.tenant = w.tenant AND q.conversation = w.name AND q.conversation IS NOT NULL
+    ORDER BY q.seq LIMIT 1
+) p;
+

@@ -1,0 +1,97 @@
+-- name: start_tasks
+-- Grants each wish that the rules of starting.py allow, ends what is found cancelled or expired, and says of every other why not.
+WITH wish AS (
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::boolean[], $5::uuid[])
+        AS w (id, worker, version, quarantine, start)
+),
+locked AS MATERIALIZED (
+    SELECT w.worker, w.version, w.quarantine, w.start,
+        t.id, t.status, t.seq, t.created_at, t.run_at, t.started_at, t.expires_at, t.cancel_requested_at, t.worker_id,
+        t.start_id, t.finish_id, t.timeout_seconds, t.attempt, t.failures, t.losses, t.poison_losses, t.priority,
+        t.tenant, t.agent, t.queue, t.user_name, t.conversation, t.trace_id, t.error_code, t.usage, t.timing,
+        t.metadata, t.input
+    FROM wish w JOIN tasks t ON t.id = w.id
+    ORDER BY t.id
+    FOR NO KEY UPDATE OF t
+),
+judged AS MATERIALIZED (
+    SELECT l.*, CASE
+        WHEN l.status = 'running' AND l.start_id = l.start AND l.worker_id = l.worker THEN 'again'
+        WHEN l.status IN ('failed', 'cancelled') AND l.finish_id = l.start THEN
+            CASE l.status WHEN 'failed' THEN 'expired_before' ELSE 'cancelled_before' END
+        WHEN l.status IN ('succeeded', 'failed', 'cancelled') THEN 'final'
+        WHEN l.status = 'waiting' THEN 'waiting'
+        WHEN NOT EXISTS (SELECT FROM workers a WHERE a.id = l.worker AND a.released_at IS NULL) THEN 'worker_released'
+        WHEN l.status = 'running' AND EXISTS (
+            SELECT FROM workers a WHERE a.id = l.worker_id AND a.released_at IS NULL) THEN 'running'
+        WHEN l.cancel_requested_at IS NOT NULL THEN 'cancelled'
+        WHEN l.expires_at <= now() THEN 'expired'
+        WHEN l.status = 'queued' AND l.run_at > now() THEN 'not_due'
+        WHEN l.poison_losses + (l.status = 'running')::int >= 2 AND NOT l.quarantine THEN 'quarantine'
+        ELSE 'granted'
+    END AS verdict
+    FROM locked l
+),
+talks AS MATERIALIZED (
+    SELECT c.tenant, c.name, c.holder
+    FROM (SELECT DISTINCT tenant, conversation FROM judged
+          WHERE conversation IS NOT NULL AND verdict IN ('granted', 'cancelled', 'expired')) j
+    JOIN conversations c ON c.tenant = j.tenant AND c.name = j.conversation
+    ORDER BY c.tenant, c.name
+    FOR NO KEY UPDATE OF c
+),
+ruled AS MATERIALIZED (
+    SELECT j.*, CASE
+        WHEN j.verdict <> 'granted' OR j.conversation IS NULL OR c.holder = j.id THEN j.verdict
+        WHEN c.holder IS NOT NULL THEN 'conversation_busy'
+        WHEN EXISTS (
+            SELECT FROM tasks e
+            WHERE e.tenant = j.tenant AND e.conversation = j.conversation AND e.seq < j.seq AND e.status = 'queued'
+        ) THEN 'conversation_busy'
+        ELSE 'granted'
+    END AS ruling
+    FROM judged j LEFT JOIN talks c ON c.tenant = j.tenant AND c.name = j.conversation
+),
+written AS (
+    UPDATE tasks t SET
+        status        = CASE r.ruling WHEN 'granted' THEN 'running' WHEN 'expired' THEN 'failed' ELSE 'cancelled' END,
+        attempt       = t.attempt + (r.ruling = 'granted')::int,
+        losses        = t.losses + (t.status = 'running')::int,
+        poison_losses = t.poison_losses + (t.status = 'running')::int,
+        worker_id     = CASE WHEN r.ruling = 'granted' THEN r.worker END,
+        start_id      = CASE WHEN r.ruling = 'granted' THEN r.start ELSE t.start_id END,
+        version       = CASE WHEN r.ruling = 'granted' THEN r.version ELSE t.version END,
+        quarantined   = CASE WHEN r.ruling = 'granted' THEN r.quarantine ELSE t.quarantined END,
+        started_at    = CASE WHEN r.ruling = 'granted' THEN coalesce(t.started_at, now()) ELSE t.started_at END,
+        finished_at   = CASE WHEN r.ruling <> 'granted' THEN now() END,
+        finish_id     = CASE WHEN r.ruling <> 'granted' THEN r.start ELSE t.finish_id END,
+        error_code    = CASE r.ruling WHEN 'expired' THEN 'expired' WHEN 'cancelled' THEN 'cancelled' ELSE t.error_code END,
+        error_message = CASE r.ruling
+            WHEN 'expired' THEN 'expires_at passed before the task could run'
+            WHEN 'cancelled' THEN 'cancelled on request' ELSE t.error_message END,
+        error_retryable = CASE WHEN r.ruling IN ('expired', 'cancelled') THEN false ELSE t.error_retryable END
+    FROM ruled r
+    WHERE t.id = r.id AND r.ruling IN ('granted', 'expired', 'cancelled')
+),
+moves AS (
+    SELECT tenant, conversation,
+        (array_agg(id) FILTER (WHERE ruling = 'granted'))[1] AS granted,
+        coalesce(array_agg(id) FILTER (WHERE ruling <> 'granted'), '{}') AS ended
+    FROM ruled
+    WHERE conversation IS NOT NULL AND ruling IN ('granted', 'expired', 'cancelled')
+    GROUP BY tenant, conversation
+),
+talked AS (
+    UPDATE conversations c SET
+        holder     = coalesce(m.granted, CASE WHEN c.holder = ANY (m.ended) THEN NULL ELSE c.holder END),
+        unfinished = c.unfinished - cardinality(m.ended),
+        touched_at = now()
+    FROM moves m
+    WHERE c.tenant = m.tenant AND c.name = m.conversation
+)
+SELECT w.id, coalesce(r.ruling, 'gone') AS ruling, r.status = 'running' AS was_running,
+    r.run_at, r.attempt, r.failures, r.losses, r.agent, r.queue, r.tenant, r.user_name, r.conversation, r.priority,
+    r.seq, CASE WHEN r.ruling IN ('granted', 'again') THEN r.input END AS input, r.timeout_seconds, r.expires_at,
+    r.created_at, coalesce(r.started_at, now()) AS started_at, r.trace_id, r.metadata, r.usage, r.timing
+FROM wish w
+LEFT JOIN ruled r ON r.id = w.id;
