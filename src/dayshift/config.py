@@ -1,0 +1,180 @@
+"""The configuration of a process: what it must know before it can reach anything. The only reader of the environment.
+
+What may change while dayshift runs is a setting (`dayshift.settings`), not configuration. Everything here has a default,
+so that `dayshift run` works on a machine where nothing is set. An empty variable counts as unset.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from dayshift.domain.errors import WrongUse
+
+DEFAULT_PORT = 8700
+DATABASE_SCHEMES = ("postgresql", "postgres")
+VALKEY_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster")
+LOG_FORMATS = ("json", "pretty")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class Variable(Struct, frozen=True):
+    """One environment variable. `meaning` is its line in docs/reference/environment.md."""
+
+    name: str
+    field: str
+    default: str
+    meaning: str
+    secret: bool = False
+
+
+VARIABLES = (
+    Variable(
+        "DAYSHIFT_DATABASE_URL",
+        "database_url",
+        "embedded",
+        "PostgreSQL, as `postgresql://USER:PASSWORD@HOST:PORT/NAME`; `?pgbouncer=true` behind PgBouncer. Unset: `run` and "
+        "`serve` start an embedded one, and other commands use the one that runs on `DAYSHIFT_DATA`.",
+        secret=True,
+    ),
+    Variable(
+        "DAYSHIFT_VALKEY_URL",
+        "valkey_url",
+        "embedded",
+        "Valkey or Redis: `redis://`, `rediss://`, `valkey://`, `unix://`, or a sentinel or cluster form. Unset: as above.",
+        secret=True,
+    ),
+    Variable("DAYSHIFT_DATA", "data_dir", "`.dayshift`", "Folder for the embedded engines and for the metrics files."),
+    Variable("DAYSHIFT_HOST", "host", "`127.0.0.1`", "Where the gateway listens, and where clients find it."),
+    Variable("DAYSHIFT_PORT", "port", "`8700`", "The gateway's port."),
+    Variable("DAYSHIFT_API_KEY", "api_key", "none", "The key that client commands present (`dsk_...`).", secret=True),
+    Variable("DAYSHIFT_VERSION", "version", "none", "The version of the agents' code; shown on tasks and workers."),
+    Variable("DAYSHIFT_LOG", "log_format", "by terminal", "`json` or `pretty`; pretty on a terminal, JSON otherwise."),
+    Variable("DAYSHIFT_LOG_LEVEL", "log_level", "`info`", "`debug`, `info`, `warning` or `error`."),
+    Variable("OPENAI_API_KEY", "openai_api_key", "none", "OpenAI's key; given to the official SDK.", secret=True),
+    Variable(
+        "OPENAI_BASE_URL", "openai_base_url", "OpenAI's address", "Where the OpenAI SDK sends its calls.", secret=True
+    ),
+    Variable("ANTHROPIC_API_KEY", "anthropic_api_key", "none", "Anthropic's key, likewise.", secret=True),
+    Variable(
+        "ANTHROPIC_BASE_URL",
+        "anthropic_base_url",
+        "Anthropic's address",
+        "Where Anthropic's SDK sends its calls.",
+        secret=True,
+    ),
+)
+_SECRET_FIELDS = frozenset(variable.field for variable in VARIABLES if variable.secret)
+
+
+class Config(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """What a process was told by its environment. Secrets do not show in its repr."""
+
+    database_url: str | None = None
+    valkey_url: str | None = None
+    data_dir: Path = Path(".dayshift")
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    api_key: str | None = None
+    version: str | None = None
+    log_format: Literal["json", "pretty"] | None = None
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    openai_api_key: str | None = None
+    openai_base_url: str | None = None
+    anthropic_api_key: str | None = None
+    anthropic_base_url: str | None = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Config":
+        """Read and check the environment. Raises `WrongUse` that names the variable and the cure."""
+        given: dict[str, Any] = {}
+        for variable in VARIABLES:
+            text = environ.get(variable.name, "").strip()
+            if text:
+                given[variable.field] = _READERS.get(variable.field, _as_it_is)(variable.name, text)
+        return cls(**given)
+
+    @property
+    def gateway_url(self) -> str:
+        """Where a client on this machine finds the gateway."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def has_a_provider(self) -> bool:
+        """Whether any LLM provider is named, by a key or by an address of its own."""
+        return any((self.openai_api_key, self.openai_base_url, self.anthropic_api_key, self.anthropic_base_url))
+
+    def __repr__(self) -> str:
+        shown = (f"{field}={self._shown(field)}" for field in self.__struct_fields__)
+        return f"Config({', '.join(shown)})"
+
+    def __rich_repr__(self) -> Any:
+        for field in self.__struct_fields__:
+            yield field, self._shown(field)
+
+    def _shown(self, field: str) -> str:
+        value = getattr(self, field)
+        return "[given]" if field in _SECRET_FIELDS and value is not None else repr(value)
+
+
+def _as_it_is(_name: str, text: str) -> str:
+    return text
+
+
+def _port(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+        _refuse(name, f"is {text!r}", f"give a port between 0 and 65535, as in {name}={DEFAULT_PORT}")
+    return int(text)
+
+
+def _one_of(*words: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        if text.lower() not in words:
+            _refuse(name, f"is {text!r}", f"give one of {', '.join(words)}, or leave it unset")
+        return text.lower()
+
+    return read
+
+
+def _url(schemes: tuple[str, ...], example: str) -> Callable[[str, str], str]:
+    def read(name: str, text: str) -> str:
+        scheme, has_scheme, _rest = text.partition("://")
+        if not has_scheme or scheme.lower() not in schemes:
+            # The value may hold a password, so only its scheme is told.
+            _refuse(name, f"begins with {scheme!r}" if has_scheme else "is no URL", f"give one like {example}")
+        try:
+            _ = urlsplit(text).hostname  # raises for a broken IPv6 address
+        except ValueError as error:
+            _refuse(name, f"cannot be read ({error})", f"give one like {example}")
+        return text
+
+    return read
+
+
+def _key(name: str, text: str) -> str:
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        _refuse(name, "holds characters that no key has", "copy the key again, as `dayshift keys create` printed it")
+    return text
+
+
+def _folder(_name: str, text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _refuse(name: str, what: str, cure: str) -> NoReturn:
+    raise WrongUse(f"{name} {what}: {cure}", code="invalid_environment")
+
+
+_READERS: dict[str, Callable[[str, str], Any]] = {
+    "database_url": _url(DATABASE_SCHEMES, "postgresql://user:password@host:5432/name"),
+    "valkey_url": _url(VALKEY_SCHEMES, "redis://:password@host:6379/0"),
+    "data_dir": _folder,
+    "port": _port,
+    "api_key": _key,
+    "log_format": _one_of(*LOG_FORMATS),
+    "log_level": _one_of(*LOG_LEVELS),
+}

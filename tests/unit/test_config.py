@@ -1,0 +1,100 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from dayshift.config import VARIABLES, Config
+from dayshift.domain.errors import WrongUse
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_nothing_set_is_a_configuration():
+    config = Config.from_env({})
+    assert config == Config()
+    assert (config.host, config.port, config.data_dir) == ("127.0.0.1", 8700, Path(".dayshift"))
+    assert not config.has_a_provider
+
+
+def test_every_variable_is_read():
+    values = {
+        "DAYSHIFT_DATABASE_URL": "postgresql://u:hunter2@db/x",
+        "DAYSHIFT_VALKEY_URL": "rediss://:hunter2@cache:6379/0",
+        "DAYSHIFT_DATA": "~/here",
+        "DAYSHIFT_HOST": "0.0.0.0",
+        "DAYSHIFT_PORT": "9000",
+        "DAYSHIFT_API_KEY": "dsk_abc",
+        "DAYSHIFT_VERSION": "2026-11-22",
+        "DAYSHIFT_LOG": "JSON",
+        "DAYSHIFT_LOG_LEVEL": "debug",
+        "OPENAI_API_KEY": "sk-abc",
+        "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
+        "ANTHROPIC_API_KEY": "sk-ant-abc",
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:2",
+    }
+    assert set(values) == {variable.name for variable in VARIABLES}
+    config = Config.from_env(values)
+    assert config.data_dir == Path.home() / "here"
+    assert config.log_format == "json"
+    assert config.gateway_url == "http://127.0.0.1:9000"
+    assert config.has_a_provider
+    assert all(getattr(config, variable.field) != getattr(Config(), variable.field) for variable in VARIABLES)
+
+
+def test_secrets_do_not_show():
+    config = Config.from_env({"DAYSHIFT_DATABASE_URL": "postgresql://u:hunter2@db/x", "DAYSHIFT_API_KEY": "dsk_abc"})
+    assert "hunter2" not in repr(config)
+    assert "dsk_abc" not in str(config)
+    assert "database_url=[given]" in repr(config)
+    assert "valkey_url=None" in repr(config)
+
+
+def test_empty_is_unset():
+    assert Config.from_env({"DAYSHIFT_PORT": " ", "DAYSHIFT_DATABASE_URL": ""}) == Config()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    [
+        ("DAYSHIFT_PORT", "http", "between 0 and 65535"),
+        ("DAYSHIFT_PORT", "70000", "between 0 and 65535"),
+        ("DAYSHIFT_PORT", "-1", "between 0 and 65535"),
+        ("DAYSHIFT_LOG", "xml", "json, pretty"),
+        ("DAYSHIFT_LOG_LEVEL", "loud", "debug, info, warning, error"),
+        ("DAYSHIFT_DATABASE_URL", "mysql://u:hunter2@db/x", "postgresql://"),
+        ("DAYSHIFT_DATABASE_URL", "host=db password=hunter2", "postgresql://"),
+        ("DAYSHIFT_VALKEY_URL", "http://cache", "redis://"),
+        ("DAYSHIFT_VALKEY_URL", "redis://[::1", "redis://"),
+        ("DAYSHIFT_API_KEY", "dsk_a b", "copy the key again"),
+    ],
+)
+def test_a_bad_value_names_the_variable_and_the_cure(name: str, value: str, cure: str):
+    with pytest.raises(WrongUse) as caught:
+        Config.from_env({name: value})
+    assert caught.value.message.startswith(name)
+    assert cure in caught.value.message
+    assert "hunter2" not in caught.value.message
+
+
+def test_ipv6_hosts_are_bracketed():
+    assert Config(host="::").gateway_url == "http://[::1]:8700"
+
+
+def test_nobody_else_reads_the_environment():
+    reads = re.compile(r"\bos\.environ\b|\bos\.getenv\b|\bfrom os import .*\benviron\b")
+    house = REPOSITORY / "src" / "dayshift"
+    allowed = {"config.py"}
+    guilty = [
+        str(path.relative_to(house))
+        for path in house.rglob("*.py")
+        if "fakellm" not in path.parts  # beside the house, with a door of its own
+        and str(path.relative_to(house)) not in allowed
+        and reads.search(path.read_text())
+    ]
+    assert guilty == []
+
+
+def test_every_variable_is_described():
+    page = (REPOSITORY / "docs" / "reference" / "environment.md").read_text()
+    for variable in VARIABLES:
+        assert f"| `{variable.name}` | {variable.default} | {variable.meaning} |" in page
