@@ -114,7 +114,8 @@ class Heartbeat:
                     if not is_open:
                         await open_it()
                         is_open = True
-                    await beat()
+                    if self._lease.lost_because is None:
+                        await beat()
             except Exception as error:  # noqa: BLE001 - the heart must go on
                 emit(_fault(error))
             await asyncio.sleep(max(0.0, BEAT_SECONDS - (clock.monotonic_seconds() - began_mono)))

@@ -12,14 +12,11 @@ of theirs is written; the old id is rescued like a dead worker's; a new one is r
 """
 
 import asyncio
-import os
-import socket
 
 from dayshift.agents import LoadedAgents
 from dayshift.domain import clock, ids
 from dayshift.domain.events import LeaseLost, WorkerReady, WorkerSlots
-from dayshift.hotplane import Claim, channels
-from dayshift.ledger import AgentRow, WorkerRow
+from dayshift.hotplane import Claim
 from dayshift.tasks.patience import until_answered
 from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
@@ -28,9 +25,11 @@ from dayshift.worker.attempt import Attempt, StopReason
 from dayshift.worker.claimer import Claimer
 from dayshift.worker.draining import Drain
 from dayshift.worker.executor import Executor
+from dayshift.worker.hearing import Hearing
 from dayshift.worker.heartbeat import Heartbeat, Planes
 from dayshift.worker.lease import Lease
 from dayshift.worker.quarantine import Quarantine, SpawnQuarantine
+from dayshift.worker.registration import Registration
 from dayshift.worker.slots import Slots
 from dayshift.worker.watchdog import Watchdog
 
@@ -65,6 +64,7 @@ class Worker:
         self._draining = asyncio.Event()
         self._hurry = asyncio.Event()
         self._slots = Slots(slots)
+        self._registration = Registration(services.ledger, loaded, slots)
         self._watchdog = Watchdog()
         quarantine = Quarantine(services.ledger, services.plane, services.rescue, spawn_quarantine)
         self._executor = Executor(
@@ -88,6 +88,7 @@ class Worker:
             may_claim=self._may_claim,
             take=self._take,
         )
+        self._hearing = Hearing(services, on_work=self._claimer.wake, on_cancels=self.cancel_attempts)
         self._heartbeat = Heartbeat(
             self._lease,
             self._slots,
@@ -106,9 +107,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until drained."""
-        await self._register()
-        self._start_threads()
-        await self._listen(self.worker_id)
+        await self._begin()
         reporting = asyncio.create_task(self._report_slots(), name="worker-slots")
         claiming = asyncio.create_task(self._claimer.run(), name="worker-claimer")
         emit(WorkerReady(worker_id=self.worker_id, agents=sorted(self._loaded.agents), slots=self._slots.total))
@@ -121,9 +120,7 @@ class Worker:
     async def run_alone(self, task_id: str) -> None:
         """Run this one task as a quarantine process, then end."""
         alone.end_unless_started()
-        await self._register()
-        self._start_threads()
-        await self._listen(self.worker_id)
+        await self._begin()
         self._take(self._lease, Claim([task_id], [], None))
         finished = asyncio.create_task(self._slots.wait_until_none_held())
         asked = asyncio.create_task(self._draining.wait())
@@ -159,57 +156,18 @@ class Worker:
             if attempt is not None:
                 attempt.stop(StopReason.CANCELLED)
 
-    async def _register(self) -> None:
-        """In the ledger: the agents with their schemas, which outlive the worker, and the worker's row."""
-        rows = [
-            AgentRow(
-                name=agent.name,
-                version=self._loaded.version,
-                queue=agent.queue,
-                input_schema=agent.signature.input_schema,
-                output_schema=agent.signature.output_schema,
-                options=agent.options,
-            )
-            for agent in self._loaded.agents.values()
-        ]
+    async def _begin(self) -> None:
+        """Known in the ledger, beating, and within earshot: in this order, so that whoever hears of it finds it alive."""
         if not self._is_quarantine:
-            await self._services.ledger.registry.register(rows)
-        await self._services.ledger.workers.register(self._row(self._lease))
-
-    def _row(self, lease: Lease) -> WorkerRow:
-        return WorkerRow(
-            id=lease.worker_id,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            version=self._loaded.version,
-            agents=sorted(self._loaded.agents),
-            slots=self._slots.total,
-        )
+            await self._registration.register_agents()
+        await self._registration.register_worker(self._lease)
+        self._start_threads()
+        await self._hearing.listen(self.worker_id)
 
     def _start_threads(self) -> None:
         self._lease.confirm(clock.boottime_seconds())  # counted from now: registering may have waited for the ledger
         self._heartbeat.start()
         self._watchdog.start()
-
-    async def _listen(self, worker_id: str) -> None:
-        """Pushes make it fast; the pulse and the claimer's timer make it sure."""
-        self._services.pulse.on_cancels(self._on_pulse_cancels)
-        self._services.pulse.on_epoch(self._on_epoch)
-        self._services.pushes.on_reconnected(self._claimer.wake)
-        await self._services.pushes.listen(channels.worker(worker_id), self._on_push)
-
-    def _on_push(self, payload: bytes) -> None:
-        word, _, task_id = payload.decode().partition(" ")
-        if word == "cancel":
-            self.cancel_attempts([task_id])
-        else:
-            self._claimer.wake()
-
-    async def _on_pulse_cancels(self, task_ids: list[str]) -> None:
-        self.cancel_attempts(task_ids)
-
-    async def _on_epoch(self, _epoch: int) -> None:
-        self._claimer.wake()
 
     def _may_claim(self) -> bool:
         return not (self._services.pulse.ledger_is_away or self._services.finishing.is_backed_up)
@@ -241,13 +199,13 @@ class Worker:
         reason = f"lease lost: {lost.lost_because}"
         await until_answered(lambda: self._services.rescue.rescue_worker(lost.worker_id, reason))
         lease = Lease(ids.new(ids.WORKER))
-        await until_answered(lambda: self._services.ledger.workers.register(self._row(lease)))
-        await self._services.pushes.listen(channels.worker(lease.worker_id), self._on_push)
+        await until_answered(lambda: self._registration.register_worker(lease))
+        await self._hearing.listen(lease.worker_id)
         lease.confirm(clock.boottime_seconds())
         self._lease = lease
         self._heartbeat.follow(lease)
         self._claimer.wake()
-        await self._services.pushes.leave(channels.worker(lost.worker_id), self._on_push)
+        await self._hearing.leave(lost.worker_id)
         emit(WorkerReady(worker_id=self.worker_id, agents=sorted(self._loaded.agents), slots=self._slots.total))
 
     async def _drain(self, claiming: asyncio.Task[None]) -> None:

@@ -1,0 +1,55 @@
+import asyncio
+
+from dayshift.domain import clock
+from dayshift.worker.attempt import Attempt
+from dayshift.worker.lease import VALID_SECONDS, Lease
+from dayshift.worker.slots import Slots
+
+
+def test_a_lease_is_valid_while_a_beat_was_sent_lately(monkeypatch):
+    now = clock.boottime_seconds()
+    monkeypatch.setattr(clock, "boottime_seconds", lambda: now)
+    lease = Lease("worker_1")
+    now += VALID_SECONDS - 0.1
+    assert lease.is_valid()
+    lease.confirm(now - 5)
+    now += 2.9
+    assert lease.is_valid()
+    now += 0.2
+    assert not lease.is_valid()
+    lease.confirm(now)
+    assert lease.is_valid()
+
+
+def test_a_lost_lease_stays_lost():
+    lease = Lease("worker_1")
+    assert lease.lose("first")
+    assert not lease.lose("second")
+    lease.confirm(clock.boottime_seconds())
+    assert not lease.is_valid()
+    assert lease.lost_because == "first"
+
+
+async def test_slots_are_taken_once_a_task_and_lease():
+    slots = Slots(3)
+    old, new = Lease("worker_1"), Lease("worker_2")
+    first, again, other = Attempt("task_1", old), Attempt("task_1", old), Attempt("task_1", new)
+    assert slots.take(first)
+    assert not slots.take(again)
+    assert slots.take(other)
+    assert slots.free == 1
+    assert slots.held_by(new) == [other]
+    assert slots.find(old, "task_1") is first
+
+
+async def test_stuck_code_keeps_its_slot_but_is_held_no_more():
+    slots = Slots(1)
+    attempt = Attempt("task_1", Lease("worker_1"))
+    slots.take(attempt)
+    waiting = asyncio.create_task(slots.wait_until_none_held())
+    await asyncio.sleep(0)
+    slots.mark_stuck(attempt)
+    await asyncio.wait_for(waiting, 5)
+    assert (slots.free, slots.busy) == (0, 1)
+    slots.leave(attempt)
+    assert slots.free == 1
