@@ -64,7 +64,8 @@ async def spawner(marks: Path) -> AsyncIterator[Spawner]:
     yield of
     for child in children:
         if child.exit_status is None:
-            await child.kill()
+            child.kill()
+            await child.wait_ended()
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -97,7 +97,8 @@ class Child:
         try:
             said = await asyncio.wait_for(_read_one_byte(self._ready_reader), timeout_seconds)
         except TimeoutError:
-            await self.kill()
+            self.kill()
+            await self.wait_ended()
             raise ChildFailed(
                 f"The {self.kind} process {self.pid} was not ready after {timeout_seconds:.0f} s and was killed; "
                 "its log lines above say how far it came.",
@@ -122,9 +123,9 @@ class Child:
         """Ask the process to finish what it has and stop; a second call asks it to stop at once."""
         self._signal(signal.SIGTERM)
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
+        """End the process at once."""
         self._signal(signal.SIGKILL)
-        await self.wait_ended()
 
     async def stop(self, grace_seconds: float) -> int:
         """Drain, and kill what has not ended within the grace."""
@@ -132,8 +133,8 @@ class Child:
         try:
             return await asyncio.wait_for(asyncio.shield(self.wait_ended()), grace_seconds)
         except TimeoutError:
-            await self.kill()
-            return -signal.SIGKILL
+            self.kill()
+            return await self.wait_ended()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -93,7 +93,8 @@ class Post:
             await self._after_death(child)
             raise
         except asyncio.CancelledError:
-            await child.kill()
+            child.kill()
+            await child.wait_ended()
             await self._after_death(child)
             raise
         emit(ProcessChanged(kind=self.kind, pid=child.pid, change="ready"))
