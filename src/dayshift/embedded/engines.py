@@ -78,10 +78,10 @@ def start_engines(
         folder = DataFolder.open(data_dir)
         undo.callback(folder.close)
         log = folder.log("postgres")
+        candidates = identities(_owner_of_data(folder), run_as)
         major = data_major(folder)
         postgres = find_postgres(folder.binaries, data_major=major)
         check_major(folder, postgres, major)
-        candidates = identities(_owner_of_data(folder), run_as)
         placement = place(candidates, {"postgres": postgres, "valkey": find_valkey()}, log)
         undo.callback(placement.close)
         descriptors = [folder.servers_lock]

@@ -57,20 +57,23 @@ class Guarded:
 
     def exit_status(self) -> int | None:
         """The program's exit status (128 + n: ended by signal n), or None while it runs."""
-        return self._process.poll()
+        status = self._process.poll()
+        if status is not None:
+            self._let_go()
+        return status
 
     def wait(self, timeout_seconds: float) -> int | None:
         """Wait for the program to end by itself; None when it still runs after that time."""
         try:
-            return self._process.wait(timeout_seconds)
+            status = self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             return None
+        self._let_go()
+        return status
 
     def ask_to_stop(self) -> None:
         """Begin the orderly stop and return at once; safe to repeat."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+        self._let_go()
 
     def stop(self) -> int:
         """Stop in the launch's stages and wait for the end; safe to repeat. Returns the exit status."""
@@ -83,8 +86,12 @@ class Guarded:
 
     def forget_in_fork(self) -> None:
         """Let go of the lifeline in a fork of our process, which must not keep the program alive."""
+        self._let_go()
+
+    def _let_go(self) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
 
 _running: "weakref.WeakSet[Guarded]" = weakref.WeakSet()
@@ -107,6 +114,7 @@ def spawn_guarded(launch: Launch) -> Guarded:
         )
     assert guard.stdin is not None
     assert guard.stdout is not None
+    answer = {}
     with contextlib.suppress(BrokenPipeError), guard.stdout as answers:
         guard.stdin.write(json.dumps(_order(launch)).encode() + b"\n")
         guard.stdin.flush()

@@ -101,7 +101,7 @@ def _copy_programs(placement: Placement, base: Path) -> None:
 
 
 def _copied(program: Program, into: Path) -> Program:
-    common = program.parts[0].parent
+    common = Path(os.path.commonpath([part.parent for part in program.parts]))
     for part in program.parts:
         target = into / part.relative_to(common)
         target.parent.mkdir(parents=True, exist_ok=True)
