@@ -69,6 +69,13 @@ def test_a_stream_spreads_its_tokens_and_takes_as_long_as_the_whole():
     assert arrivals[-1] - arrivals[1] >= 0.15
 
 
+def test_a_stream_of_one_token_takes_as_long_as_the_whole(fake):
+    fake.script({"answer": "Yes"}, latency=0.2, first_token_latency=0)
+    began = time.monotonic()
+    assert "[DONE]" in fake.http.post("/v1/chat/completions", json=chat_body(stream=True)).text
+    assert 0.2 <= time.monotonic() - began < 5
+
+
 async def test_hundreds_of_calls_of_a_second_overlap(fake):
     """The floor under every benchmark: open calls must not wait for each other."""
     fake.script(latency=1)

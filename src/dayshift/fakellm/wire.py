@@ -33,6 +33,10 @@ class Connection(asyncio.Protocol):
         self._provider = provider
         self._loop = loop
         self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._body_bytes = 0
         self._transport: asyncio.Transport | None = None
         self._pending: collections.deque[tuple[Request, bool]] = collections.deque()
         self._reply: Reply | None = None
@@ -51,6 +55,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            # Our own mistake: the parser wraps what its callbacks raise.
+            self._loop.call_exception_handler({"message": "a call could not be served", "exception": error})
+            self._refuse(500)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(400)
 
@@ -75,8 +83,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
+        self._headers = {}
+        self._body = []
         self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -121,17 +129,19 @@ class Connection(asyncio.Protocol):
             play(reply)
 
     def _play_whole(self, reply: Reply) -> None:
-        self._write(
-            _head(reply, f"content-type: application/json\r\ncontent-length: {len(reply.body)}\r\n"), reply.body
-        )
+        length = f"content-type: application/json\r\ncontent-length: {len(reply.body)}\r\n"
+        self._write(_head(reply, length, keep_alive=self._keep_alive), reply.body)
         self._end()
 
     def _play_first(self, reply: Reply) -> None:
         assert reply.make_frames is not None
         frames = reply.make_frames()
-        head = _head(reply, "content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n")
-        count = len(frames.tokens)
-        between = (reply.moments.last_seconds - reply.moments.first_seconds) / (count - 1) if count > 1 else 0.0
+        length = "content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n"
+        head = _head(reply, length, keep_alive=self._keep_alive)
+        if len(frames.tokens) < 2:
+            frames.tokens = [b"".join(frames.tokens), b""]  # the end of a single token has its moment too
+        seconds = reply.moments.last_seconds - reply.moments.first_seconds
+        between = seconds / (len(frames.tokens) - 1)
         if between <= 0:
             self._write(head, _chunk(b"".join([frames.opening, *frames.tokens, frames.closing])), _LAST_CHUNK)
             self._end()
@@ -180,10 +190,11 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
-def _head(reply: Reply, body_headers: str) -> bytes:
+def _head(reply: Reply, body_headers: str, *, keep_alive: bool) -> bytes:
     status_line = _STATUS_LINES.get(reply.status) or f"HTTP/1.1 {reply.status} Overloaded\r\n"
     own = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
-    return f"{status_line}{body_headers}{own}\r\n".encode("latin-1")
+    last = "" if keep_alive else "connection: close\r\n"
+    return f"{status_line}{body_headers}{own}{last}\r\n".encode("latin-1")
 
 
 def _chunk(data: bytes) -> bytes:
