@@ -180,6 +180,7 @@ class Started(Struct, frozen=True, kw_only=True):
     metadata: bytes
     timing: Timing
     usage: Usage
+    takeover: bool = False  # from a worker that was declared dead: its attempt is lost
 
 
 def json_or_none(value: Any) -> bytes | None:

@@ -1,6 +1,24 @@
-"""Admission: how deep the queues are, and whether one more task fits."""
+"""Admission: how deep the queues are, and whether one more task fits.
+
+Maintenance counts all unfinished rows about once a second; every process that admits reads the counts and adds what it
+accepted itself since. So a bound is soft by what other gateways accept within a second, and costs an accept no query.
+Counts that are older than ten seconds say nothing: then everything is admitted, because refusing work over an old number
+is worse than a queue that is too long for a while.
+"""
+
+from collections import Counter
+from collections.abc import Callable
 
 from msgspec import Struct
+
+from dayshift.domain.clock import monotonic_seconds
+from dayshift.domain.errors import Refused
+from dayshift.domain.settings import Settings
+from dayshift.ledger import Depth, Ledger
+
+STALE_SECONDS = 10.0
+MOST_SLICES = 30
+RETRY_AFTER_SECONDS = 2.0
 
 
 class QueueDepth(Struct, frozen=True, kw_only=True):
@@ -15,10 +33,97 @@ class QueueDepth(Struct, frozen=True, kw_only=True):
 
 
 class Admission:
-    def admit(self, tenant: str, queue: str) -> None:
-        """Raise `Refused` (codes `queue_full`, `tenant_full`, with `retry_after_seconds`) when it does not fit."""
-        raise NotImplementedError
+    """What this process knows of the depths. Reads them only once somebody has asked."""
 
-    def queues(self) -> list[QueueDepth]:
-        """The last measured depths, plus what this process accepted since."""
-        raise NotImplementedError
+    def __init__(self, ledger: Ledger, settings: Callable[[], Settings]) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._is_used = False
+        self._rows: list[Depth] = []
+        self._measured_at = float("-inf")
+        self._queued_in: Counter[str] = Counter()
+        self._queued_by: Counter[str] = Counter()
+        self._accepted: list[_Slice] = [_Slice()]
+
+    def admit(self, tenant: str, queue: str) -> None:
+        """Count one more task, or raise `Refused` (codes `queue_full`, `tenant_full`, with `retry_after_seconds`)."""
+        self._is_used = True
+        if self._is_fresh():
+            self._check(tenant, queue)
+        current = self._accepted[-1]
+        current.queues[queue] += 1
+        current.tenants[tenant] += 1
+
+    async def refresh(self) -> None:
+        """Read the latest counts; called once a second. Raises `LedgerAway`."""
+        if not self._is_used:
+            return
+        closing = self._accepted[-1]
+        closing.closed_at = monotonic_seconds()
+        self._accepted = [*self._accepted[-MOST_SLICES:], _Slice()]
+        asked_at = monotonic_seconds()
+        depths = await self._ledger.tasks.depths()
+        if depths is not None:
+            self._take(depths.rows, asked_at - depths.age_seconds)
+
+    async def queues(self, tenant: str | None = None) -> list[QueueDepth]:
+        """The depths by queue as last measured: of all tenants, or only of one."""
+        self._is_used = True
+        if not self._is_fresh():
+            await self.refresh()
+        by_name: dict[str, list[Depth]] = {name: [] for name in self._settings().queues}
+        for row in self._rows:
+            if tenant is None or row.tenant == tenant:
+                by_name.setdefault(row.queue, []).append(row)
+        return [_summed(name, rows) for name, rows in sorted(by_name.items())]
+
+    def _is_fresh(self) -> bool:
+        return monotonic_seconds() - self._measured_at <= STALE_SECONDS
+
+    def _check(self, tenant: str, queue: str) -> None:
+        settings = self._settings()
+        most_in_queue = settings.queue(queue).max_depth
+        if self._queued_in[queue] + sum(part.queues[queue] for part in self._accepted) >= most_in_queue:
+            raise Refused(
+                f"queue {queue!r} holds {most_in_queue} tasks already; try again later, or raise queues.{queue}.max_depth",
+                code="queue_full",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        most_of_tenant = settings.tenant(tenant).max_queued
+        if self._queued_by[tenant] + sum(part.tenants[tenant] for part in self._accepted) >= most_of_tenant:
+            raise Refused(
+                f"this tenant has {most_of_tenant} tasks queued already; try again later, "
+                f"or raise tenants.{tenant}.max_queued",
+                code="tenant_full",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+
+    def _take(self, rows: list[Depth], measured_at: float) -> None:
+        self._rows = rows
+        self._measured_at = measured_at
+        self._queued_in = Counter()
+        self._queued_by = Counter()
+        for row in rows:
+            self._queued_in[row.queue] += row.ready + row.delayed
+            self._queued_by[row.tenant] += row.ready + row.delayed
+        self._accepted = [part for part in self._accepted if part.closed_at is None or part.closed_at > measured_at]
+
+
+class _Slice:
+    """What was accepted between two refreshes. It counts until a measurement is younger than its end."""
+
+    def __init__(self) -> None:
+        self.queues: Counter[str] = Counter()
+        self.tenants: Counter[str] = Counter()
+        self.closed_at: float | None = None
+
+
+def _summed(name: str, rows: list[Depth]) -> QueueDepth:
+    return QueueDepth(
+        name=name,
+        ready=sum(row.ready for row in rows),
+        delayed=sum(row.delayed for row in rows),
+        running=sum(row.running for row in rows),
+        waiting=sum(row.waiting for row in rows),
+        oldest_seconds=max((row.oldest_seconds for row in rows), default=0.0),
+    )

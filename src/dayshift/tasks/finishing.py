@@ -1,13 +1,33 @@
-"""Finishes: one attempt's outcome is committed, and then everybody who must know is told until they answer."""
+"""Finishes: one attempt's outcome is committed, and then everybody who must know is told until they answer.
+
+A result that was paid for waits in memory while the ledger is away, for as long as that takes: `is_backed_up` tells the
+worker to claim nothing more meanwhile. What follows the commit is never waited for. The stream's final event carries the
+whole task, made of what the start and the outcome said, so nobody reads it back from the database.
+"""
 
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
-from dayshift.domain.task import Started, TaskError, Timing, Usage
-from dayshift.ledger import Finished
+from dayshift.domain.clock import monotonic_seconds
+from dayshift.domain.events import AttemptSuperseded, TaskGivenBack, TaskRetrying
+from dayshift.domain.task import FINAL, Place, Started, Status, Task, TaskError, Timing, Usage
+from dayshift.hotplane import Ack
+from dayshift.ledger import Finish, Finished, GroupCommit, Ledger
+from dayshift.ledger import Outcome as LedgerOutcome
+from dayshift.tasks import endings, events
+from dayshift.tasks.next_in_line import NextInLine
+from dayshift.tasks.outbox import Outbox
+from dayshift.tasks.patience import until_answered
+from dayshift.telemetry import emit
 
 OutcomeKind = Literal["succeeded", "failed", "cancelled", "retry", "given_back"]
+
+MAX_PENDING_BYTES = 64 * 1024 * 1024
+BACKED_UP_BYTES = 16 * 1024 * 1024
+BACKED_UP_SECONDS = 2.0
+_ROW_BYTES = 500
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -26,10 +46,33 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Finishing:
+    """Group-committed finishes for all the attempts of this process."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        outbox: Outbox,
+        next_in_line: NextInLine,
+        *,
+        version: str | None,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+    ) -> None:
+        self._outbox = outbox
+        self._next_in_line = next_in_line
+        self._version = version
+        self._commits = GroupCommit[Finish, Finished](
+            "finish", ledger.tasks.finish, max_pending_bytes=max_pending_bytes
+        )
+        self._waiting: dict[str, tuple[float, int]] = {}  # finish id -> since when, how many bytes
+        self._waiting_bytes = 0
+
     @property
     def is_backed_up(self) -> bool:
         """Results wait for the ledger: claim nothing more until they are written."""
-        raise NotImplementedError
+        if not self._waiting:
+            return False
+        oldest_since, _ = next(iter(self._waiting.values()))
+        return self._waiting_bytes > BACKED_UP_BYTES or monotonic_seconds() - oldest_since > BACKED_UP_SECONDS
 
     async def finish(self, started: Started, worker_id: str, outcome: Outcome) -> Finished:
         """Commit the outcome; waits in memory while the ledger is away.
@@ -37,4 +80,109 @@ class Finishing:
         Returns after the commit. `Finished.accepted` false means that a newer attempt has taken over: drop the result.
         The hot plane's slot is freed and the stream is written in background, repeated until answered.
         """
-        raise NotImplementedError
+        finished = await self._commit(_finish_of(started, worker_id, outcome))
+        if not finished.accepted:
+            emit(AttemptSuperseded(task_id=started.id, attempt=started.attempt, where="finish"))
+            self._outbox.ack(worker_id, Ack(task_id=started.id, slot_seconds=outcome.slot_seconds))
+        elif finished.status in FINAL:
+            self._tell_the_end(started, worker_id, outcome, finished)
+        else:
+            self._queue_again(started, worker_id, outcome, finished)
+        return finished
+
+    async def give_back(self, started: Started, worker_id: str) -> Finished:
+        """Hand an attempt back that has not begun: no failure, no loss."""
+        outcome = Outcome(kind="given_back", usage=started.usage, timing=started.timing)
+        return await self.finish(started, worker_id, outcome)
+
+    async def _commit(self, finish: Finish) -> Finished:
+        size_bytes = _ROW_BYTES + len(finish.output or b"")
+        self._waiting[finish.finish_id] = (monotonic_seconds(), size_bytes)
+        self._waiting_bytes += size_bytes
+        try:
+            return await until_answered(lambda: self._commits.submit(finish, size_bytes, deadline_seconds=None))
+        finally:
+            del self._waiting[finish.finish_id]
+            self._waiting_bytes -= size_bytes
+
+    def _tell_the_end(self, started: Started, worker_id: str, outcome: Outcome, finished: Finished) -> None:
+        task = finished_task(started, outcome, finished, self._version)
+        self._outbox.ack(worker_id, Ack(task_id=task.id, slot_seconds=outcome.slot_seconds))
+        endings.tell(self._outbox, task)
+        if finished.conversation_has_next:
+            self._next_in_line.call(task.tenant, task.conversation)
+
+    def _queue_again(self, started: Started, worker_id: str, outcome: Outcome, finished: Finished) -> None:
+        again = _place_of(started, finished)
+        if outcome.kind == "retry" and outcome.error is not None:
+            self._outbox.tell(events.retrying(started.id, started.attempt, outcome.error, finished.run_at))
+            emit(
+                TaskRetrying(
+                    task_id=started.id,
+                    agent=started.agent,
+                    tenant=started.tenant,
+                    attempt=started.attempt,
+                    error_code=outcome.error.code,
+                    error_message=outcome.error.message,
+                    delay_seconds=outcome.retry_delay_seconds,
+                )
+            )
+        else:
+            self._outbox.tell(events.queued(started.id, started.attempt, started.queue))
+            emit(TaskGivenBack(task_id=started.id, agent=started.agent, attempt=started.attempt))
+        self._outbox.ack(worker_id, Ack(task_id=started.id, slot_seconds=outcome.slot_seconds, again=again))
+
+
+def finished_task(started: Started, outcome: Outcome, finished: Finished, version: str | None) -> Task:
+    """The task as its row now says, without reading the row."""
+    succeeded = finished.status is Status.SUCCEEDED
+    return Task(
+        id=started.id,
+        agent=started.agent,
+        status=finished.status,
+        input=msgspec.Raw(started.input),
+        output=msgspec.Raw(outcome.output if succeeded and outcome.output is not None else b"null"),
+        error=finished.error,
+        attempt=started.attempt,
+        failures=started.failures + (outcome.kind in {"failed", "retry"}),
+        losses=started.losses,
+        priority=started.priority,
+        tenant=started.tenant,
+        user=started.user,
+        conversation=started.conversation,
+        queue=started.queue,
+        created_at=started.created_at,
+        run_at=finished.run_at,
+        started_at=started.started_at,
+        finished_at=finished.finished_at,
+        usage=outcome.usage,
+        timing=outcome.timing,
+        metadata=msgspec.Raw(started.metadata),
+        trace_id=started.trace_id,
+        version=version,
+    )
+
+
+def _place_of(started: Started, finished: Finished) -> Place:
+    return Place(
+        id=started.id,
+        agent=started.agent,
+        priority=started.priority,
+        tenant=started.tenant,
+        seq=started.seq,
+        run_at_ms=int(finished.run_at.timestamp() * 1000),
+    )
+
+
+def _finish_of(started: Started, worker_id: str, outcome: Outcome) -> Finish:
+    return Finish(
+        task_id=started.id,
+        attempt=started.attempt,
+        worker_id=worker_id,
+        outcome=LedgerOutcome(outcome.kind),
+        output=outcome.output,
+        error=outcome.error,
+        retry_delay_seconds=outcome.retry_delay_seconds,
+        usage=outcome.usage,
+        timing=outcome.timing,
+    )

@@ -1,14 +1,27 @@
-"""What a request may say, checked before it becomes a row."""
+"""What a request may say, checked before it becomes a row: every fault of it at once, each with its path."""
 
-from datetime import datetime
-from typing import Literal
+import hashlib
+import math
+import re
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from dayshift.domain.task import DEFAULT_PRIORITY
+from dayshift.domain.clock import now
+from dayshift.domain.errors import FieldError, InvalidInput
+from dayshift.domain.task import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
+from dayshift.tasks import json_values
+from dayshift.tasks.json_values import Unfit
 
 OnBusy = Literal["enqueue", "reject", "interrupt"]
+
+LONGEST_NAME = 255
+LONGEST_WAIT_SECONDS = 10 * 366 * 86_400
+LONGEST_TIMEOUT_SECONDS = 366 * 86_400
+LONGEST_URL = 2_048
+_URL = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
 class WebhookRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,7 +35,7 @@ class TaskRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """
 
     agent: str
-    input: msgspec.Raw = msgspec.Raw(b"null")
+    input: msgspec.Raw = msgspec.Raw(b"{}")
     conversation: str | None = None
     user: str | None = None
     priority: int = DEFAULT_PRIORITY
@@ -34,3 +47,131 @@ class TaskRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
     on_busy: OnBusy = "enqueue"
     idempotency_key: str | None = None
+
+
+class CheckedValues(Struct, frozen=True):
+    """The parsed documents of a request that passed."""
+
+    input: Any
+    metadata: Any
+
+
+def check(request: TaskRequest) -> CheckedValues:
+    """Everything that can be said without the agent's schema. Raises `InvalidInput` with a path for each fault."""
+    faults = [*_text_faults(request), *_number_faults(request), *_time_faults(request), *_webhook_faults(request)]
+    task_input = _parsed(request.input, "input", faults)
+    metadata = _parsed(request.metadata, "metadata", faults)
+    if metadata is not None and not isinstance(metadata, dict):
+        faults.append(FieldError("metadata", "must be an object"))
+    if faults:
+        raise refused(faults)
+    return CheckedValues(task_input, {} if metadata is None else metadata)
+
+
+def refused(faults: list[FieldError]) -> InvalidInput:
+    """One error for all faults; its sentence is that of the first."""
+    return InvalidInput(f"{faults[0].path}: {faults[0].message}", faults)
+
+
+def fingerprint(request: TaskRequest, values: CheckedValues) -> bytes:
+    """Equal for requests that mean the same: parsed JSON is compared, and the idempotency key is no part of it."""
+    said = {
+        field: value
+        for field in request.__struct_fields__
+        if field not in {"input", "metadata", "idempotency_key"} and (value := getattr(request, field)) is not None
+    }
+    meant = msgspec.to_builtins({**said, "input": values.input, "metadata": values.metadata})
+    return hashlib.blake2b(json_values.canonical(meant), digest_size=32).digest()
+
+
+def _text_faults(request: TaskRequest) -> list[FieldError]:
+    faults = []
+    for field in ("agent", "conversation", "user", "idempotency_key"):
+        text = getattr(request, field)
+        if text is not None and (message := _text_fault(text)) is not None:
+            faults.append(FieldError(field, message))
+    return faults
+
+
+def _text_fault(text: str) -> str | None:
+    if not text or len(text) > LONGEST_NAME:
+        return f"must have 1 to {LONGEST_NAME} characters"
+    if "\0" in text:
+        return "a NUL character, which cannot be stored; remove it"
+    if not _is_whole_unicode(text):
+        return "a lone surrogate in a text: only whole Unicode characters can be stored"
+    return None
+
+
+def _is_whole_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _number_faults(request: TaskRequest) -> list[FieldError]:
+    faults = []
+    if not LOWEST_PRIORITY <= request.priority <= HIGHEST_PRIORITY:
+        faults.append(FieldError("priority", f"must be from {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, higher first"))
+    if request.delay is not None and not _is_within(request.delay, LONGEST_WAIT_SECONDS):
+        faults.append(FieldError("delay", f"must be from 0 to {LONGEST_WAIT_SECONDS} seconds"))
+    if request.timeout is not None and (
+        request.timeout == 0 or not _is_within(request.timeout, LONGEST_TIMEOUT_SECONDS)
+    ):
+        faults.append(FieldError("timeout", f"must be more than 0 and at most {LONGEST_TIMEOUT_SECONDS} seconds"))
+    return faults
+
+
+def _is_within(seconds: float, longest: float) -> bool:
+    return math.isfinite(seconds) and 0 <= seconds <= longest
+
+
+def _time_faults(request: TaskRequest) -> list[FieldError]:
+    faults = []
+    for field in ("run_at", "expires_at"):
+        moment = getattr(request, field)
+        if moment is not None and (message := _moment_fault(moment)) is not None:
+            faults.append(FieldError(field, message))
+    if faults:
+        return faults
+    if request.run_at is not None and request.delay is not None:
+        faults.append(FieldError("delay", "cannot be combined with run_at; send one of the two"))
+    if request.expires_at is not None and request.expires_at <= _earliest_start(request):
+        faults.append(FieldError("expires_at", "must be later than now and than the time at which the task may run"))
+    return faults
+
+
+def _moment_fault(moment: datetime) -> str | None:
+    if moment.tzinfo is None:
+        return "must say its time zone, for instance 2030-01-31T12:00:00Z"
+    if moment > now() + timedelta(seconds=LONGEST_WAIT_SECONDS):
+        return f"must be within {LONGEST_WAIT_SECONDS} seconds (about ten years) from now"
+    return None
+
+
+def _earliest_start(request: TaskRequest) -> datetime:
+    present = now()
+    if request.run_at is not None:
+        return max(present, request.run_at)
+    if request.delay is not None and _is_within(request.delay, LONGEST_WAIT_SECONDS):
+        return present + timedelta(seconds=request.delay)
+    return present
+
+
+def _webhook_faults(request: TaskRequest) -> list[FieldError]:
+    if request.webhook is None:
+        return []
+    url = request.webhook.url
+    if len(url) > LONGEST_URL or not _is_whole_unicode(url) or "\0" in url or _URL.fullmatch(url) is None:
+        return [FieldError("webhook.url", f"must be an http or https URL of at most {LONGEST_URL} characters")]
+    return []
+
+
+def _parsed(raw: msgspec.Raw, path: str, faults: list[FieldError]) -> Any:
+    try:
+        return json_values.parse(bytes(raw), path)
+    except Unfit as unfit:
+        faults.append(unfit.fault)
+        return None

@@ -1,10 +1,38 @@
-"""How a request becomes a task: check, admit, commit, and then tell the hot plane."""
+"""How a request becomes a task: check, admit, commit, and then tell the hot plane.
 
+    checked     every value of it, against what rows can bear and against the agent's schema        InvalidInput
+    admitted    while the queue and the tenant have room                                            Refused
+    committed   with whatever arrived during the commit before                                      LedgerAway after 5 s
+    told        task.queued to the stream, and a place in the queue for whoever is first in its
+                conversation and due soon; in background: the answer never waits for Valkey
+
+A request with an idempotency key that is known already gets the task that the key made, if it says the same.
+"""
+
+import asyncio
+from datetime import datetime
+
+import msgspec
 from msgspec import Struct
 
-from dayshift.domain.errors import DayshiftError
-from dayshift.domain.task import Task
+from dayshift.domain import ids
+from dayshift.domain.clock import now
+from dayshift.domain.errors import DayshiftError, FieldError, InvalidInput, NotFound
+from dayshift.domain.events import TaskAccepted
+from dayshift.domain.task import NewTask, Place, Status, Task
+from dayshift.ledger import Accepted, GroupCommit, Ledger
+from dayshift.tasks import events, inputs
+from dayshift.tasks.agents_known import AgentsKnown
+from dayshift.tasks.conversations import Conversations
+from dayshift.tasks.depth import Admission
 from dayshift.tasks.inputs import TaskRequest
+from dayshift.tasks.outbox import Outbox
+from dayshift.tasks.schemas import input_schema
+from dayshift.telemetry import emit
+
+COMMIT_DEADLINE_SECONDS = 5.0
+HOT_SECONDS = 600.0  # what is due later than this is left to maintenance
+_ROW_BYTES = 500
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
@@ -15,13 +43,46 @@ class Receipt(Struct, frozen=True, kw_only=True):
 
 
 class Intake:
+    """The only way for a task into the ledger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        outbox: Outbox,
+        agents: AgentsKnown,
+        admission: Admission,
+        conversations: Conversations,
+        *,
+        commit_deadline_seconds: float = COMMIT_DEADLINE_SECONDS,
+    ) -> None:
+        self._ledger = ledger
+        self._outbox = outbox
+        self._agents = agents
+        self._admission = admission
+        self._conversations = conversations
+        self._commit_deadline_seconds = commit_deadline_seconds
+        self._commits = GroupCommit[NewTask, Accepted]("accept", ledger.tasks.accept)
+
     async def submit(self, request: TaskRequest, *, tenant: str, trace_id: str | None = None) -> Receipt:
         """Accept one request: when this returns, the row is committed.
 
         Raises `InvalidInput` (also code `unknown_agent`, `idempotency_key_reused`), `Conflict` (code
         `conversation_busy`), `Refused` (codes `queue_full`, `tenant_full`), `LedgerAway`.
         """
-        raise NotImplementedError
+        new = await self._checked(request, tenant, trace_id)
+        self._admission.admit(tenant, new.queue)
+        accepted = await self._commits.submit(
+            new, _ROW_BYTES + len(new.input) + len(new.metadata), deadline_seconds=self._commit_deadline_seconds
+        )
+        if accepted.replay_of is not None:
+            return await self._replay(accepted, tenant)
+        task = _task_of(new, accepted)
+        if request.on_busy == "reject" and not accepted.is_head:
+            await self._conversations.withdraw(task)
+        self._tell(task, accepted)
+        if request.on_busy == "interrupt" and not accepted.is_head:
+            await self._conversations.interrupt_before(task)
+        return Receipt(task=task)
 
     async def submit_many(
         self, requests: list[TaskRequest | DayshiftError], *, tenant: str, trace_id: str | None = None
@@ -30,4 +91,95 @@ class Intake:
 
         An item that the door could not even decode is passed in as its error and comes out in its place.
         """
-        raise NotImplementedError
+        return list(await asyncio.gather(*(self._submit_one(request, tenant, trace_id) for request in requests)))
+
+    async def _submit_one(
+        self, request: TaskRequest | DayshiftError, tenant: str, trace_id: str | None
+    ) -> Receipt | DayshiftError:
+        if isinstance(request, DayshiftError):
+            return request
+        try:
+            return await self.submit(request, tenant=tenant, trace_id=trace_id)
+        except DayshiftError as error:
+            return error
+
+    async def _checked(self, request: TaskRequest, tenant: str, trace_id: str | None) -> NewTask:
+        values = inputs.check(request)
+        agent = await self._agents.find(request.agent)
+        task_input = input_schema(agent.input_schema).normalised(values.input, bytes(request.input))
+        keyed = request.idempotency_key is not None
+        return NewTask(
+            id=ids.new(ids.TASK),
+            tenant=tenant,
+            agent=agent.name,
+            queue=agent.queue,
+            input=task_input,
+            priority=request.priority,
+            user=request.user,
+            conversation=request.conversation,
+            delay_seconds=request.delay or 0.0,
+            run_at=request.run_at,
+            timeout_seconds=request.timeout,
+            expires_at=request.expires_at,
+            metadata=msgspec.json.encode(values.metadata),
+            trace_id=trace_id or ids.trace_id(),
+            webhook_url=request.webhook.url if request.webhook is not None else None,
+            idempotency_key=request.idempotency_key,
+            idempotency_hash=inputs.fingerprint(request, values) if keyed else None,
+        )
+
+    async def _replay(self, accepted: Accepted, tenant: str) -> Receipt:
+        if not accepted.same_body:
+            message = (
+                "this Idempotency-Key was used within 24 hours for a request that said something else; use a new key"
+            )
+            raise InvalidInput(message, [FieldError("idempotency_key", message)], code="idempotency_key_reused")
+        task = await self._ledger.tasks.get(accepted.replay_of or "", tenant)
+        if task is None:
+            raise NotFound("the task that this Idempotency-Key made has been erased; use a new key to submit again")
+        return Receipt(task=task, replayed=True)
+
+    def _tell(self, task: Task, accepted: Accepted) -> None:
+        self._outbox.tell(events.queued(task.id, 0, task.queue))
+        if accepted.is_head and (task.run_at - now()).total_seconds() <= HOT_SECONDS:
+            self._outbox.place(_place_of(task, accepted))
+        emit(
+            TaskAccepted(
+                task_id=task.id, agent=task.agent, tenant=task.tenant, queue=task.queue, trace_id=task.trace_id
+            )
+        )
+
+
+def _task_of(new: NewTask, accepted: Accepted) -> Task:
+    """The task as its row says, without reading the row."""
+    return Task(
+        id=new.id,
+        agent=new.agent,
+        status=Status.QUEUED,
+        input=msgspec.Raw(new.input),
+        priority=new.priority,
+        tenant=new.tenant,
+        user=new.user,
+        conversation=new.conversation,
+        queue=new.queue,
+        created_at=accepted.created_at,
+        run_at=accepted.run_at,
+        metadata=msgspec.Raw(new.metadata),
+        trace_id=new.trace_id,
+    )
+
+
+def _place_of(task: Task, accepted: Accepted) -> Place:
+    return Place(
+        id=task.id,
+        agent=task.agent,
+        priority=task.priority,
+        tenant=task.tenant,
+        seq=accepted.seq,
+        run_at_ms=_due_ms(task.created_at, task.run_at),
+    )
+
+
+def _due_ms(created_at: datetime, run_at: datetime) -> int:
+    """0 for what may run at once, so that no clock is asked whether it is due."""
+    return 0 if run_at <= created_at else -int(-run_at.timestamp() * 1000 // 1)

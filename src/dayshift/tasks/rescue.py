@@ -1,10 +1,59 @@
-"""Rescue: what happens to a dead worker's tasks."""
+"""Rescue: what happens to a dead worker's tasks.
+
+    1. released in the ledger     final for that id: none of its attempts can start, and none of its beats renews it
+    2. poisoned tasks ended       those that it ran alone, in quarantine, after two losses: dead letters
+    3. released in the plane      what it held goes back to the heads of its lines
+    4. the rest queued again      what the ledger shows as running there and the plane did not know
+
+The tasks of 3 and 4 stay `running` in the ledger until somebody starts them: the start takes them over, counts the loss
+and silences the old attempt. So a rescue that dies at any step may be repeated by anybody from the beginning: the ledger
+lists a released worker for as long as it is shown as running something. Only what it had claimed and not started is known
+to the plane alone; `recent` lets the rescuer repeat step 3 for all that were released lately.
+"""
+
+from dayshift.domain.events import TaskLost, WorkerDead
+from dayshift.hotplane import Plane
+from dayshift.ledger import Ledger
+from dayshift.tasks import endings
+from dayshift.tasks.next_in_line import NextInLine
+from dayshift.tasks.outbox import Outbox
+from dayshift.telemetry import emit
 
 
 class Rescue:
+    """Used by maintenance for silent workers, and by the supervisor for children that it saw die."""
+
+    def __init__(self, ledger: Ledger, plane: Plane, outbox: Outbox, next_in_line: NextInLine) -> None:
+        self._ledger = ledger
+        self._plane = plane
+        self._outbox = outbox
+        self._next_in_line = next_in_line
+
     async def rescue_worker(self, worker_id: str, reason: str, *, only_if_silent_seconds: float | None = None) -> int:
         """Release the worker's leases in both planes and requeue its tasks; returns how many. Safe to repeat.
 
-        A supervisor that saw its child die passes no silence; the rescuer passes 10 s, which the ledger checks again.
+        A supervisor that saw its child die passes no silence; the rescuer passes 10 s, which the ledger checks again: a
+        worker that has beaten meanwhile keeps its lease, and 0 is returned. Raises `LedgerAway`, `PlaneAway`.
         """
-        raise NotImplementedError
+        released_now = await self._ledger.workers.release(
+            worker_id, reason, only_if_silent_seconds=only_if_silent_seconds
+        )
+        if not released_now and await self._is_alive(worker_id):
+            return 0
+        await self._end_poisoned(worker_id)
+        running = await self._ledger.tasks.running_of(worker_id)
+        held = await self._plane.release_worker(worker_id)
+        await self._plane.enqueue(running)
+        requeued = len({place.id for place in running}.union(held))
+        if released_now:
+            emit(WorkerDead(worker_id=worker_id, tasks=requeued, reason=reason))
+        return requeued
+
+    async def _is_alive(self, worker_id: str) -> bool:
+        return any(row.id == worker_id for row in await self._ledger.workers.list())
+
+    async def _end_poisoned(self, worker_id: str) -> None:
+        for task in await self._ledger.workers.poison_quarantined(worker_id):
+            emit(TaskLost(task_id=task.id, agent=task.agent, attempt=task.attempt, worker_id=worker_id, poisoned=True))
+            endings.tell(self._outbox, task)
+            self._next_in_line.call(task.tenant, task.conversation)

@@ -1,0 +1,149 @@
+"""Following one task's stream: history, then live, from any number, on any gateway.
+
+Readers pull: a push only says "read on from your last number". So a slow reader holds no memory here, two readers never
+wait for each other, and a reader that resumes elsewhere reads the same entries.
+
+A stream that lacks what should follow the reader's last number goes on with `task.snapshot`, the task as it is now. That
+happens when the plane was lost, when the stream has expired, and when it was cut at its length. The snapshot belongs to
+its reader and is not written to the stream; its number lies right below that of the next event, or is the plane's clock
+when there is none yet, so that resuming from it works like from any other.
+
+A stream that lacks its end (the plane was lost after it, or the writer has not come through yet) gets the final event
+from the ledger.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from dayshift.domain.clock import now
+from dayshift.domain.errors import NotFound, PlaneAway
+from dayshift.domain.stream import StreamEvent
+from dayshift.domain.task import Task
+from dayshift.hotplane import Plane, StreamPage
+from dayshift.tasks import events
+from dayshift.tasks.awaited import Awaited
+from dayshift.tasks.lookup import Lookup
+
+PAGE_EVENTS = 500
+WRITER_GRACE_SECONDS = 1.0  # between the commit of an end and its event in the stream
+_YOUNG_SECONDS = 5.0  # so long may the first event of a new task be under way
+
+
+class Follower:
+    """Reads streams for the waiters of a process."""
+
+    def __init__(self, plane: Plane, lookup: Lookup) -> None:
+        self._plane = plane
+        self._lookup = lookup
+
+    async def follow(self, awaited: Awaited, task: Task, after: int) -> AsyncGenerator[StreamEvent]:
+        """Events above `after`, until the final one or until `awaited` is let go. `task`: as found on arrival."""
+        cursor = _Cursor(after)
+        with awaited.reader() as woken:
+            while not awaited.is_let_go:
+                woken.clear()
+                page = await self._read(awaited.task_id, cursor.number)
+                if page is not None and (snapshot := await self._snapshot_for_gap(awaited, task, cursor, page)):
+                    yield cursor.bridged(snapshot)
+                for event in page.events if page is not None else ():
+                    yield cursor.passed(event)
+                if page is not None and page.events:
+                    if page.events[-1].is_final and len(page.events) < PAGE_EVENTS:
+                        return
+                    continue
+                if awaited.ended is None or await self._writer_may_still_come(awaited.ended, page, woken):
+                    await woken.wait()
+                    continue
+                if not await self._has_seen_the_end(awaited.task_id, cursor.number):
+                    yield events.numbered(events.final(awaited.ended), _number_above(cursor.number))
+                return
+
+    async def ending(self, task_id: str, after: int = 0) -> Task | None:
+        """The ended task, if its stream says so already (above a number, to read less of it)."""
+        while (page := await self._read(task_id, after)) is not None and page.events:
+            last = page.events[-1]
+            if len(page.events) < PAGE_EVENTS:
+                return events.task_within(last) if last.is_final else None
+            after = last.number
+        return None
+
+    async def _read(self, task_id: str, after: int, limit: int = PAGE_EVENTS) -> StreamPage | None:
+        """The next piece of a stream; None while the plane does not answer."""
+        try:
+            return await self._plane.read(task_id, after, limit)
+        except PlaneAway:
+            return None
+
+    async def _snapshot_for_gap(
+        self, awaited: Awaited, task: Task, cursor: "_Cursor", page: StreamPage
+    ) -> StreamEvent | None:
+        """What stands in for missing events, if any are missing between the cursor and the stream's next one."""
+        if page.starts_at_beginning or cursor.is_bridged:
+            return None
+        first = await self._read(awaited.task_id, 0, limit=1)
+        if first is None:
+            return None
+        if first.events and first.events[0].number <= cursor.number + 1:
+            return None
+        if not first.events and (task.is_final or (not cursor.number and _is_young(task))):
+            return None
+        number = page.events[0].number - 1 if page.events else await self._present(cursor.number)
+        current = awaited.ended or await self._lookup.get(awaited.task_id)
+        if current is None:
+            raise NotFound(f"no task {awaited.task_id}: it was erased")
+        return events.numbered(events.snapshot(current), number) if number is not None else None
+
+    async def _present(self, number: int) -> int | None:
+        """A number that no event has and that every later one exceeds: the plane's own clock."""
+        try:
+            return max(number + 1, await self._plane.now_us())
+        except PlaneAway:
+            return None
+
+    async def _writer_may_still_come(self, ended: Task, page: StreamPage | None, woken: asyncio.Event) -> bool:
+        """The ledger knew the end before the stream: give the writer a moment. True: it came."""
+        if page is None or ended.finished_at is None:
+            return False
+        left_seconds = WRITER_GRACE_SECONDS - (now() - ended.finished_at).total_seconds()
+        if left_seconds <= 0:
+            return False
+        try:
+            async with asyncio.timeout(min(left_seconds, WRITER_GRACE_SECONDS)):
+                await woken.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _has_seen_the_end(self, task_id: str, number: int) -> bool:
+        """Whether the event with this number is the final one: a reader came back after its end."""
+        if not number:
+            return False
+        page = await self._read(task_id, number - 1, limit=1)
+        return page is not None and bool(page.events) and page.events[0].number == number and page.events[0].is_final
+
+
+class _Cursor:
+    """A reader's last number. `is_bridged`: what comes next was announced by a snapshot."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.is_bridged = False
+
+    def passed(self, event: StreamEvent) -> StreamEvent:
+        self.number = event.number
+        self.is_bridged = False
+        return event
+
+    def bridged(self, snapshot: StreamEvent) -> StreamEvent:
+        self.number = snapshot.number
+        self.is_bridged = True
+        return snapshot
+
+
+def _is_young(task: Task) -> bool:
+    return (now() - task.created_at).total_seconds() < _YOUNG_SECONDS
+
+
+def _number_above(number: int) -> int:
+    """For the last event that a reader will ever see, this machine's clock is good enough."""
+    return max(number + 1, int(now().timestamp() * 1_000_000))

@@ -1,0 +1,176 @@
+"""Telling the hot plane what the ledger has decided.
+
+Nothing here is true by itself: every entry follows from a row that is committed. So an accept, a start or a finish
+never waits for the plane and never fails with it. What is put in during one turn of the loop, or while a delivery is
+under way, leaves together: events first, then acks, then places, in one pipeline. The order of one task's events is the
+order in which they were put in, because there is one delivery at a time.
+
+What happens when the plane does not answer, or is being rebuilt:
+
+    events   repeated until answered: a stream has no gap because Valkey was away for a while
+    acks     repeated until answered: the slot that they free is the plane's to count
+    places   repeated a few times, about ten seconds in all; then maintenance announces the rows that the plane lacks,
+             which it does anyway for whoever dies between commit and delivery
+
+All of it is bounded in bytes. Beyond that the oldest entries are dropped and reported: a lost ack heals when the worker's
+beat shows that it does not hold the task, a lost place is announced again, and a waiter whose final event is lost finds
+the end in the ledger.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+from dayshift.domain.errors import PlaneAway
+from dayshift.domain.events import Fault
+from dayshift.domain.jitter import full_jitter
+from dayshift.domain.stream import Append
+from dayshift.domain.task import Place
+from dayshift.hotplane import Ack, Plane
+from dayshift.tasks.background import Background, fault
+from dayshift.telemetry import emit
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_ENTRIES_A_DELIVERY = 2_000
+PLACE_TRIES = 12
+BACKOFF_BASE_SECONDS = 0.05
+BACKOFF_CAP_SECONDS = 2.0
+_SMALL_ENTRY_BYTES = 300
+
+
+class _Entry:
+    """One thing to tell. `worker_id` is set for acks."""
+
+    __slots__ = ("size_bytes", "tries", "what", "worker_id")
+
+    def __init__(self, what: Append | Place | Ack, worker_id: str | None = None) -> None:
+        self.what = what
+        self.worker_id = worker_id
+        self.tries = 0
+        self.size_bytes = _SMALL_ENTRY_BYTES + (len(what.data) if isinstance(what, Append) else 0)
+
+
+class Outbox:
+    """One per process. The methods that put something in return at once and never fail."""
+
+    def __init__(self, plane: Plane, background: Background, *, max_bytes: int = MAX_BYTES) -> None:
+        self._plane = plane
+        self._background = background
+        self._max_bytes = max_bytes
+        self._pending: deque[_Entry] = deque()
+        self._pending_bytes = 0
+        self._delivering = False
+        self._failures = 0
+        self._overflowed = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def pending_bytes(self) -> int:
+        return self._pending_bytes
+
+    def tell(self, event: Append) -> None:
+        """Append to a task's live stream."""
+        self._put(_Entry(event))
+
+    def place(self, place: Place) -> None:
+        """Queue a task in the hot plane."""
+        self._put(_Entry(place))
+
+    def ack(self, worker_id: str, ack: Ack) -> None:
+        """Free the slot that a worker's task held."""
+        self._put(_Entry(ack, worker_id))
+
+    async def delivered(self) -> None:
+        """Wait until everything put in so far has been answered or given up."""
+        await self._empty.wait()
+
+    def _put(self, entry: _Entry) -> None:
+        self._pending.append(entry)
+        self._pending_bytes += entry.size_bytes
+        self._empty.clear()
+        if self._pending_bytes > self._max_bytes:
+            self._drop_oldest()
+        if not self._delivering:
+            self._delivering = True
+            self._background.spawn(self._deliver(), where="tasks.outbox")
+
+    def _drop_oldest(self) -> None:
+        while self._pending_bytes > self._max_bytes:
+            self._pending_bytes -= self._pending.popleft().size_bytes
+        if not self._overflowed:
+            self._overflowed = True
+            emit(
+                Fault(
+                    where="tasks.outbox",
+                    error_type="Overflow",
+                    message=f"more than {self._max_bytes} bytes wait for Valkey; the oldest events and acks are dropped",
+                )
+            )
+
+    async def _deliver(self) -> None:
+        try:
+            while self._pending:
+                batch = self._take_batch()
+                repeated = await self._send(batch)
+                if repeated:
+                    self._put_back(repeated)
+                    self._failures += 1
+                    await asyncio.sleep(full_jitter(BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS, self._failures))
+                else:
+                    self._failures = 0
+                    self._overflowed = False
+        finally:
+            self._delivering = False
+            if not self._pending:
+                self._empty.set()
+
+    def _take_batch(self) -> list[_Entry]:
+        count = min(len(self._pending), MAX_ENTRIES_A_DELIVERY)
+        batch = [self._pending.popleft() for _ in range(count)]
+        self._pending_bytes -= sum(entry.size_bytes for entry in batch)
+        return batch
+
+    def _put_back(self, entries: list[_Entry]) -> None:
+        self._pending.extendleft(reversed(entries))
+        self._pending_bytes += sum(entry.size_bytes for entry in entries)
+
+    async def _send(self, batch: list[_Entry]) -> list[_Entry]:
+        """Send one batch; answers with the entries that must be sent again."""
+        parts = self._parts(batch)
+        answers = await asyncio.gather(*(call for _, call in parts), return_exceptions=True)
+        repeated: list[_Entry] = []
+        for (entries, _), answer in zip(parts, answers, strict=True):
+            if isinstance(answer, PlaneAway):
+                repeated += [entry for entry in entries if _is_worth_repeating(entry)]
+            elif isinstance(answer, Exception):
+                emit(fault("tasks.outbox", answer))
+            elif isinstance(answer, BaseException):
+                raise answer
+        return repeated
+
+    def _parts(self, batch: list[_Entry]) -> list[tuple[list[_Entry], Coroutine[Any, Any, Any]]]:
+        events: list[_Entry] = []
+        places: list[_Entry] = []
+        acks: dict[str, list[_Entry]] = {}
+        for entry in batch:
+            if isinstance(entry.what, Append):
+                events.append(entry)
+            elif isinstance(entry.what, Place):
+                places.append(entry)
+            else:
+                acks.setdefault(entry.worker_id or "", []).append(entry)
+        parts: list[tuple[list[_Entry], Coroutine[Any, Any, Any]]] = []
+        if events:
+            parts.append((events, self._plane.append([e.what for e in events if isinstance(e.what, Append)])))
+        for worker_id, entries in acks.items():
+            parts.append((entries, self._plane.ack(worker_id, [e.what for e in entries if isinstance(e.what, Ack)])))
+        if places:
+            parts.append((places, self._plane.enqueue([e.what for e in places if isinstance(e.what, Place)])))
+        return parts
+
+
+def _is_worth_repeating(entry: _Entry) -> bool:
+    entry.tries += 1
+    return not isinstance(entry.what, Place) or entry.tries < PLACE_TRIES
