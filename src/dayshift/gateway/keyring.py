@@ -7,13 +7,14 @@ go on to open the door: what a caller may then do, the other rooms decide.
 
 import asyncio
 import hmac
+from collections.abc import Sequence
 from typing import Protocol
 
 from dayshift.domain import api_keys
 from dayshift.domain.clock import now
 from dayshift.domain.errors import DependencyAway, LedgerAway
 from dayshift.gateway.request import Caller
-from dayshift.ledger.shapes import ActiveKey
+from dayshift.ledger.shapes import ActiveKey, KeyRow
 
 SECONDS_BETWEEN_USE_NOTES = 10.0
 
@@ -21,14 +22,14 @@ SECONDS_BETWEEN_USE_NOTES = 10.0
 class KeyLedger(Protocol):
     """What the ring needs of `ledger.keys`."""
 
-    async def active(self) -> list[ActiveKey]:
+    async def active(self) -> Sequence[ActiveKey]:
         """Every key that is neither revoked nor expired."""
 
-    async def any_made(self) -> bool:
-        """Whether a key was ever made, revoked ones included."""
+    async def list(self, tenant: str | None = None, *, limit: int = 100, after: str | None = None) -> list[KeyRow]:
+        """All keys that were ever made, revoked ones included."""
 
-    async def note_use(self, key_ids: list[str]) -> None:
-        """Set `last_used_at` of these keys to now."""
+    async def touch(self, key_ids: Sequence[str]) -> None:
+        """Note that these keys were used now."""
 
 
 class KeyRing:
@@ -56,7 +57,7 @@ class KeyRing:
     async def refresh(self, _version: int = 0) -> None:
         """Read the active keys again. An error leaves the ring as it was."""
         active = await self._ledger_keys.active()
-        self.any_made = self.any_made or bool(active) or await self._ledger_keys.any_made()
+        self.any_made = self.any_made or bool(active) or bool(await self._ledger_keys.list(limit=1))
         self._by_hash = {key.hash: key for key in active}
         self._loaded = True
 
@@ -83,6 +84,6 @@ class KeyRing:
         if not used:
             return
         try:
-            await self._ledger_keys.note_use(sorted(used))
+            await self._ledger_keys.touch(sorted(used))
         except DependencyAway:
             self._used |= used

@@ -11,7 +11,7 @@ from dayshift.domain import api_keys, ids
 from dayshift.domain.clock import now
 from dayshift.domain.errors import FieldError, InvalidInput, NotFound
 from dayshift.gateway.bodies import read_json
-from dayshift.gateway.pages import Page, newest_first
+from dayshift.gateway.pages import Page, list_reply
 from dayshift.gateway.paths import typed
 from dayshift.gateway.replies import NO_CONTENT, NO_STORE, Reply, json_reply
 from dayshift.gateway.request import Request
@@ -75,11 +75,15 @@ class Keys:
 
     async def list(self, request: Request) -> Reply:
         page = request.query(Page)
-        return newest_first(await self._ledger.keys.list(), lambda key: key.id, page)
+        if page.after is not None and not ids.is_valid(ids.KEY, page.after):
+            fault = FieldError(path="after", message="must be the id of a key, as a list gave it")
+            raise InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
+        return list_reply(await self._ledger.keys.list(limit=page.limit + 1, after=page.after), page.limit)
 
     async def revoke(self, request: Request) -> Reply:
         key_id = request.params["id"]
-        if not ids.is_valid(ids.KEY, key_id) or not await self._ledger.keys.revoke(key_id):
-            raise NotFound(f"there is no key {key_id[:100]!r} that could be revoked", code="key_not_found")
+        if not ids.is_valid(ids.KEY, key_id):
+            raise NotFound(f"there is no key {key_id[:100]!r}")
+        await self._ledger.keys.revoke(key_id)
         await self._tell()
         return NO_CONTENT

@@ -65,7 +65,9 @@ class Lists:
         page = request.query(Page)
         names = {row.queue for row in await self._ledger.registry.all()}
         depths = await self._ledger.tasks.depths()
-        views = _queue_views(names, [row for row in depths.rows if _may_count(request.caller, row)])
+        views = _queue_views(
+            names, [row for row in (depths.rows if depths is not None else []) if _may_count(request.caller, row)]
+        )
         return by_name(views, lambda view: view.name, page)
 
     async def workers(self, request: Request) -> Reply:

@@ -5,7 +5,7 @@ Path parameters come from the templates, query parameters from the query structs
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Raw, Struct
@@ -183,8 +183,11 @@ _shown: dict[type[Struct], type[Struct]] = {}
 
 def _showable(kind: Any) -> Any:
     """The same type with every default as plain JSON: msgspec cannot describe one that is raw bytes."""
+    if get_origin(kind) is Annotated:
+        inner, *about = get_args(kind)
+        return Annotated[(_showable(inner), *about)]  # type: ignore[return-value]  # a type made at run time
     if get_origin(kind) is list:
-        return list[_showable(get_args(kind)[0])]  # type: ignore[misc] # a type made at run time
+        return list[_showable(get_args(kind)[0])]  # type: ignore[misc]  # a type made at run time
     if not (isinstance(kind, type) and issubclass(kind, Struct)):
         return kind
     if kind not in _shown:
@@ -194,21 +197,24 @@ def _showable(kind: Any) -> Any:
 
 def _with_plain_defaults(kind: type[Struct]) -> type[Struct]:
     fields = msgspec.structs.fields(kind)
-    if not any(isinstance(field.default, Raw) for field in fields):
+    types = {field.name: _showable(field.type) for field in fields}
+    if not any(isinstance(field.default, Raw) or types[field.name] is not field.type for field in fields):
         return kind
-    shape: list[Any] = []
-    for field in fields:
-        default = msgspec.json.decode(field.default) if isinstance(field.default, Raw) else field.default
-        if default is not NODEFAULT:
-            shape.append((field.name, field.type, msgspec.field(default=default)))
-        elif field.default_factory is not NODEFAULT:
-            shape.append((field.name, field.type, msgspec.field(default_factory=field.default_factory)))
-        else:
-            shape.append((field.name, field.type))
     return msgspec.defstruct(
         kind.__name__,
-        shape,
+        [_shown_field(field, types[field.name]) for field in fields],
         kw_only=True,
         namespace={"__doc__": kind.__doc__},
         forbid_unknown_fields=kind.__struct_config__.forbid_unknown_fields,
     )
+
+
+def _shown_field(field: msgspec.structs.FieldInfo, kind: Any) -> Any:
+    if isinstance(field.default, Raw):
+        plain = msgspec.json.decode(field.default)
+        return field.name, kind, msgspec.field(default_factory=lambda: plain)
+    if field.default is not NODEFAULT:
+        return field.name, kind, msgspec.field(default=field.default)
+    if field.default_factory is not NODEFAULT:
+        return field.name, kind, msgspec.field(default_factory=field.default_factory)
+    return field.name, kind

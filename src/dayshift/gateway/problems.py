@@ -57,7 +57,7 @@ _STATUSES: list[tuple[type[DayshiftError], int]] = [
 ]
 
 # Codes whose status differs from that of their class.
-_STATUS_BY_CODE = {"version_mismatch": 412}
+_STATUS_BY_CODE = {"version_mismatch": 412, "settings_changed": 412}
 
 
 def status_of(error: DayshiftError) -> int:

@@ -19,7 +19,7 @@ class _RawBatch(Struct, forbid_unknown_fields=True):
 
 def one_request(body: bytes, key: str | None) -> TaskRequest:
     """The request of `POST /v1/tasks`, with the key of its header."""
-    wish = typed(body, TaskRequest)
+    wish = _possible_now(typed(body, TaskRequest))
     if wish.idempotency_key is not None:
         raise _wrong("idempotency_key", "belongs into the header Idempotency-Key here; only batch items carry it")
     return wish if key is None else msgspec.structs.replace(wish, idempotency_key=key)
@@ -35,11 +35,19 @@ def batch_items(raw: bytes) -> list[TaskRequest | DayshiftError]:
 
 def _item(raw: bytes, where: str) -> TaskRequest | DayshiftError:
     try:
-        wish = typed(checked_json(raw, where), TaskRequest, where)
+        wish = _possible_now(typed(checked_json(raw, where), TaskRequest, where))
         if wish.idempotency_key is not None:
             check_idempotency_key(wish.idempotency_key)
     except (InvalidInput, HttpError) as error:
         return error
+    return wish
+
+
+def _possible_now(wish: TaskRequest) -> TaskRequest:
+    """Refuse what the contract names and this release cannot do yet: to ignore it silently would be worse."""
+    if wish.webhook is not None:
+        fault = FieldError("webhook", "comes with a later release; follow GET /v1/tasks/ID/events instead")
+        raise InvalidInput(f"webhook: {fault.message}", [fault], code="not_yet_possible")
     return wish
 
 

@@ -126,7 +126,7 @@ class TaskDoor:
         """The task when it has ended, or as it is after so many seconds, when this gateway drains, or nobody listens."""
         if task.is_final or seconds <= 0 or self._drain.is_draining:
             return task
-        waiting = asyncio.ensure_future(self._services.waiters.wait(task.id, request.tenant, seconds))
+        waiting = asyncio.ensure_future(self._services.waiters.wait(task.id, request.tenant, seconds, known=True))
         endings = [asyncio.ensure_future(request.gone()), asyncio.ensure_future(self._drain.begun())]
         try:
             await asyncio.wait([waiting, *endings], return_when=asyncio.FIRST_COMPLETED)
@@ -163,7 +163,7 @@ def named_task(request: Request) -> str:
 
 
 def no_such_task(task_id: str) -> NotFound:
-    return NotFound(f"there is no task {task_id!r}", code="task_not_found")
+    return NotFound(f"there is no task {task_id!r}")
 
 
 def after_task(page: Page) -> str | None:
