@@ -37,6 +37,7 @@ from dayshift.domain.errors import LedgerAway, WrongUse
 from dayshift.domain.events import LedgerCommit
 from dayshift.domain.jitter import full_jitter
 from dayshift.ledger.errors import RETRY_AFTER_SECONDS, BadRow, LedgerBusy
+from dayshift.telemetry import emit
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -73,7 +74,7 @@ class GroupCommit(Generic[Row, Result]):
         max_bytes: int = 4 * MEBIBYTE,
         max_pending_bytes: int = 64 * MEBIBYTE,
         writers: int = 2,
-        on_commit: Callable[[LedgerCommit], None] | None = None,
+        on_commit: Callable[[LedgerCommit], None] = emit,
     ) -> None:
         self.name = name
         self._write = write
@@ -171,9 +172,8 @@ class GroupCommit(Generic[Row, Result]):
         for pending, result in zip(batch, results, strict=True):
             if not pending.answer.done():
                 pending.answer.set_result(result)
-        if self._on_commit is not None:
-            seconds = clock.monotonic_seconds() - began
-            self._on_commit(LedgerCommit(operation=self.name, rows=len(batch), duration_seconds=seconds))
+        seconds = clock.monotonic_seconds() - began
+        self._on_commit(LedgerCommit(operation=self.name, rows=len(batch), duration_seconds=seconds))
 
     async def _bisect(self, batch: list[_Pending[Row, Result]], error: BadRow) -> None:
         """Write both halves apart. Nothing of the batch was committed, and its good rows are not to suffer."""

@@ -1,6 +1,6 @@
 """`ledger.settings`: append-only versions. What a path means and whether a value is right is decided above."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 
@@ -51,6 +51,11 @@ class SettingsVersions:
         """Changes of one path, or of all, newest first; `below` is the last version seen."""
         rows = await self._db.fetch("settings_history", path, _NEWEST if below is None else below, limit)
         return [_to_entry(row) for row in rows]
+
+    async def last_change_around(self, paths: Sequence[str], beginning: str) -> SettingsEntry | None:
+        """The newest change of one of the paths, or of any path that begins so; None if there never was one."""
+        row = await self._db.fetch_one("last_settings_change_around", paths, beginning)
+        return None if row is None else _to_entry(row)
 
 
 def _to_entry(row: asyncpg.Record) -> SettingsEntry:

@@ -86,6 +86,11 @@ RETURNING version, path, value, by_whom, why, at;
 SELECT version, path, value, by_whom, why, at FROM settings_versions
 WHERE ($1::text IS NULL OR path = $1) AND version < $2 ORDER BY version DESC, path LIMIT $3;
 
+-- name: last_settings_change_around
+-- The newest change of one of the paths $1, or of any path that begins with $2.
+SELECT version, path, value, by_whom, why, at FROM settings_versions
+WHERE path = ANY($1::text[]) OR starts_with(path, $2) ORDER BY version DESC, path LIMIT 1;
+
 -- name: get_plane_state
 -- The epoch and the run id of the hot plane.
 SELECT epoch, run_id FROM plane_state;
