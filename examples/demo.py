@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from demo_parts.client import FINAL, Client, Task
-from demo_parts.show import Progress, results_table, short
+from demo_parts.show import Progress, print_results, short
 from demo_parts.stack import Stack
 from demo_parts.trouble import DemoFailed
 from rich.console import Console
@@ -155,16 +155,16 @@ async def show_results(clients: dict[str, Client], killed: str, console: Console
         return f"{short(worker)}{' †' if worker == killed else ''}" if worker else "?"
 
     tasks = sorted((task for of_tenant in listed for task in of_tenant), key=lambda task: str(task["finished_at"]))
-    console.print(results_table(tasks, worker_of))
+    print_results(console, tasks, worker_of)
     console.print(
         "In the order of finishing; † the worker that was killed. A loss is an attempt whose worker vanished."
     )
-    succeeded = sum(task["status"] == "succeeded" for task in tasks)
+    succeeded = [task for task in tasks if task["status"] == "succeeded"]
     lost = sum(task["losses"] for task in tasks)
     console.print(
-        f"[bold]{succeeded} of {len(tasks)} tasks succeeded[/]; {lost} attempts were lost with the worker and made again."
+        f"[bold]{len(succeeded)} of {len(tasks)} tasks succeeded[/]; {lost} attempts were lost with the worker and made again."
     )
-    return succeeded == len(tasks)
+    return len(succeeded) == len(tasks)
 
 
 async def say_what_to_try(stack: Stack, keys: dict[str, str], console: Console, *, keep: bool) -> None:

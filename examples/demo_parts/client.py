@@ -20,15 +20,13 @@ class Client:
     async def submit(self, question: str, *, priority: int, metadata: dict[str, str]) -> Task:
         body = {"agent": "answer_desk", "input": {"question": question}, "priority": priority, "metadata": metadata}
         answer = await self.http.post("/v1/tasks", json=body)
-        return _expect(answer, 202, "POST /v1/tasks")
+        accepted: Task = _expect(answer, 202, "POST /v1/tasks")
+        return accepted
 
     async def tasks(self) -> list[Task]:
         answer = await self.http.get("/v1/tasks", params={"limit": 100})
         listed: list[Task] = _expect(answer, 200, "GET /v1/tasks")["data"]
         return listed
-
-    async def task(self, task_id: str) -> Task:
-        return _expect(await self.http.get(f"/v1/tasks/{task_id}"), 200, "GET /v1/tasks/ID")
 
     async def last_worker(self, task_id: str) -> str:
         """The worker of the task's last start, as its event stream tells."""

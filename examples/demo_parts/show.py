@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +14,20 @@ from rich.text import Text
 from demo_parts.client import FINAL, Task
 
 PLAIN_LINE_EVERY_SECONDS = 2.0
+TABLE_WIDTH = 80
+WIDE_ENOUGH_FOR_ANSWERS = 110
+COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("task", "left"),
+    ("tenant", "left"),
+    ("prio", "right"),
+    ("status", "left"),
+    ("attempts", "right"),
+    ("losses", "right"),
+    ("queued s", "right"),
+    ("LLM s", "right"),
+    ("tokens", "right"),
+    ("worker", "left"),
+)
 STYLES = {"succeeded": "green", "failed": "bold red", "cancelled": "yellow"}
 
 
@@ -84,31 +98,40 @@ def _ended(tasks: list[Task]) -> int:
     return sum(task["status"] in FINAL for task in tasks)
 
 
-def results_table(tasks: list[Task], worker_of: Callable[[str], str]) -> Table:
-    """One row a task: what became of it, and what it took."""
-    table = Table(title="What became of every task", title_justify="left", expand=False)
-    for heading in ("task", "tenant", "prio", "status"):
-        table.add_column(heading, no_wrap=True, min_width=len(heading))
-    for heading in ("attempts", "losses", "queued s", "LLM s", "tokens"):
-        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
-    table.add_column("worker", no_wrap=True, min_width=11)
-    table.add_column("answer", no_wrap=True, overflow="ellipsis", min_width=12, max_width=48)
+def print_results(console: Console, tasks: list[Task], worker_of: Callable[[str], str]) -> None:
+    """One row a task: what became of it, and what it took; on a narrow terminal the answers come below."""
+    answers_beside = console.width >= WIDE_ENOUGH_FOR_ANSWERS
+    table = Table(title="What became of every task", title_justify="left", box=None, header_style="bold")
+    table.padding = (0, 1, 0, 0)
+    for heading, justify in COLUMNS:
+        table.add_column(heading, justify=justify, no_wrap=True)
+    if answers_beside:
+        table.add_column("answer", no_wrap=True, overflow="ellipsis", width=console.width - TABLE_WIDTH)
     for task in tasks:
-        usage, timing = task.get("usage") or {}, task.get("timing") or {}
-        table.add_row(
-            short(task["id"]),
-            task["tenant"],
-            str(task["priority"]),
-            Text(task["status"], style=STYLES.get(task["status"], "")),
-            str(task["attempt"]),
-            Text(str(task["losses"]), style="bold yellow" if task["losses"] else ""),
-            f"{timing.get('queued', 0):.2f}",
-            f"{timing.get('llm', 0):.2f}",
-            str(usage.get("input_tokens", 0) + usage.get("output_tokens", 0)),
-            worker_of(task["id"]),
-            Text(first_words(task)),
-        )
-    return table
+        row = _row(task, worker_of)
+        table.add_row(*row, Text(first_words(task))) if answers_beside else table.add_row(*row)
+    console.print()
+    console.print(table)
+    if not answers_beside:
+        console.print("\n[bold]Answers[/]")
+        for task in tasks:
+            console.print(Text(f"{short(task['id'])} {first_words(task)}"), no_wrap=True, overflow="ellipsis")
+
+
+def _row(task: Task, worker_of: Callable[[str], str]) -> list[Text]:
+    usage, timing = task.get("usage") or {}, task.get("timing") or {}
+    return [
+        Text(short(task["id"])),
+        Text(task["tenant"]),
+        Text(str(task["priority"])),
+        Text(task["status"], style=STYLES.get(task["status"], "")),
+        Text(str(task["attempt"])),
+        Text(str(task["losses"]), style="bold yellow" if task["losses"] else ""),
+        Text(f"{timing.get('queued', 0):.2f}"),
+        Text(f"{timing.get('llm', 0):.2f}"),
+        Text(str(usage.get("input_tokens", 0) + usage.get("output_tokens", 0))),
+        Text(worker_of(task["id"])),
+    ]
 
 
 def first_words(task: Task) -> str:
@@ -122,4 +145,4 @@ def first_words(task: Task) -> str:
 
 def short(ident: str) -> str:
     """The end of an id: the beginnings of ids made together are alike."""
-    return "…" + ident[-8:]
+    return "…" + ident[-6:]
