@@ -7,7 +7,7 @@ from dayshift.domain.errors import WrongUse
 LONGEST_WAIT_SECONDS = 31_536_000.0
 
 
-class Retry(Exception):  # noqa: N818 - reads as the wish that it is: `raise Retry(after=30)`
+class Retry(Exception):
     """Try again, after at least so many seconds; without `after` the usual backoff decides.
 
     It counts as a failure: `max_attempts` bounds it.
@@ -21,7 +21,7 @@ class Retry(Exception):  # noqa: N818 - reads as the wish that it is: `raise Ret
         self.message = message
 
 
-class Fatal(Exception):  # noqa: N818 - reads as the verdict that it is: `raise Fatal("no such order")`
+class Fatal(Exception):
     """Do not try again: the task fails with this message, however many attempts are left."""
 
     def __init__(self, message: str) -> None:

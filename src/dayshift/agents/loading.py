@@ -57,7 +57,10 @@ def _import_path(path: Path) -> ModuleType:
     path = path.resolve()
     if str(path.parent) not in sys.path:
         sys.path.insert(0, str(path.parent))  # as `python FILE` does, so that it may import its neighbours
-    name = path.stem if path.stem not in sys.modules else f"dayshift_agents_of_{path.stem}"
+    known = sys.modules.get(path.stem)
+    if known is not None and getattr(known, "__file__", None) == str(path):
+        return known
+    name = path.stem if known is None else f"dayshift_agents_of_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise WrongUse(f"{path} is not a Python file; give one that ends in .py")

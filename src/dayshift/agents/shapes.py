@@ -15,7 +15,7 @@ from msgspec import Struct
 REF_TEMPLATE = "#/$defs/{name}"
 
 
-class NoSchema(TypeError):  # noqa: N818 - the fact, which its catcher turns into an error
+class NoSchema(TypeError):
     """No JSON Schema can be made of a hint; the message is the reason."""
 
 

@@ -12,7 +12,7 @@ import msgspec
 VALUE_LIMIT_BYTES = 4 * 1024 * 1024
 
 
-class Unencodable(ValueError):  # noqa: N818 - it names the value, and the sentence says the rest
+class Unencodable(ValueError):
     """A value that cannot be written as JSON; the message says where and what to do."""
 
 

@@ -1,4 +1,4 @@
-"""What a worker is told from outside: that there is work, that a task was cancelled, that the plane is ready again.
+"""What a worker is told from outside: that there is work, that a task was cancelled, that the settings or the plane changed.
 
 Pushes make it fast. Each has a slower way beside it that makes it sure: the claimer's timer, and the pulse, which names
 the cancelled tasks once a second.
@@ -22,7 +22,8 @@ class Hearing:
         self._on_work = on_work
         self._on_cancels = on_cancels
         services.pulse.on_cancels(self._hear_cancels)
-        services.pulse.on_epoch(self._hear_epoch)
+        services.pulse.on_epoch(self._hear_news)
+        services.pulse.on_settings(self._hear_news)
         services.pushes.on_reconnected(on_work)
 
     async def listen(self, worker_id: str) -> None:
@@ -42,5 +43,5 @@ class Hearing:
     async def _hear_cancels(self, task_ids: list[str]) -> None:
         self._on_cancels(task_ids)
 
-    async def _hear_epoch(self, _epoch: int) -> None:
+    async def _hear_news(self, _number: int) -> None:
         self._on_work()

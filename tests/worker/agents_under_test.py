@@ -1,0 +1,110 @@
+"""Agents that do what the tests of the worker need; they meet the tests in `SEEN`, in files, or in the task's stream."""
+
+import asyncio
+import os
+import threading
+import time
+from pathlib import Path
+
+from dayshift import Context, Fatal, Retry, agent, current
+
+SEEN: dict[str, list[float]] = {}
+RELEASE = threading.Event()
+
+
+def note(task_id: str) -> int:
+    """How often this task has been entered in this process."""
+    entries = SEEN.setdefault(task_id, [])
+    entries.append(time.monotonic())
+    return len(entries)
+
+
+def append_line(path: str, line: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(line + "\n")
+
+
+@agent
+async def echo(ctx: Context, text: str) -> str:
+    await ctx.emit("echoing", length=len(text))
+    return f"{ctx.tenant}:{ctx.attempt}:{text}"
+
+
+@agent
+def plain(text: str) -> str:
+    context = current()
+    context.emit("plain", text=text)
+    return text.upper()
+
+
+@agent(max_attempts=3)
+async def fails(ctx: Context, times: int) -> int:
+    if note(ctx.task_id) <= times:
+        raise ValueError(f"failure {len(SEEN[ctx.task_id])}")
+    return ctx.attempt
+
+
+@agent
+async def asks_again(ctx: Context, after: float) -> int:
+    if note(ctx.task_id) == 1:
+        raise Retry(after=after, message="not yet")
+    return ctx.attempt
+
+
+@agent
+async def gives_up() -> None:
+    raise Fatal("no such order")
+
+
+@agent(timeout=0.2, max_attempts=2)
+async def too_slow(ctx: Context) -> None:
+    note(ctx.task_id)
+    await asyncio.Event().wait()
+
+
+@agent
+async def waits(ctx: Context) -> None:
+    note(ctx.task_id)
+    await ctx.emit("waiting")
+    await asyncio.Event().wait()
+
+
+@agent
+async def swallows(ctx: Context) -> None:
+    note(ctx.task_id)
+    await ctx.emit("waiting")
+    while not RELEASE.is_set():
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            continue
+
+
+@agent
+async def blocks(ctx: Context, seconds: float) -> str:
+    await ctx.emit("blocking")
+    the_blocking_line(seconds)
+    return "done"
+
+
+def the_blocking_line(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@agent
+async def not_json() -> float:
+    return float("nan")
+
+
+@agent
+async def exits(ctx: Context, counter: str) -> None:
+    append_line(counter, f"{os.getpid()} {ctx.attempt}")
+    os._exit(9)
+
+
+@agent
+async def naps(ctx: Context, seconds: float, log: str = "") -> int:
+    if log:
+        append_line(log, f"{os.getpid()} {ctx.task_id} {ctx.attempt}")
+    await asyncio.sleep(seconds)
+    return os.getpid()

@@ -1,0 +1,136 @@
+"""A small house for one worker: real ledger, real plane, the services, and what app.py would wire."""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+
+from dayshift.agents import LoadedAgents, load
+from dayshift.domain.settings import Settings
+from dayshift.domain.task import Task
+from dayshift.hotplane import Plane
+from dayshift.ledger import Ledger
+from dayshift.tasks.inputs import TaskRequest
+from dayshift.tasks.policy import Policy
+from dayshift.tasks.rebuild import Rebuild
+from dayshift.tasks.services import Services
+from dayshift.worker import Worker
+
+AGENTS = Path(__file__).with_name("agents_under_test.py")
+ROOT = Path(__file__).parents[2]
+TENANT = "acme"
+
+
+class House:
+    """What a test holds in its hands. `settings` may be swapped; `look_again` follows."""
+
+    def __init__(self, database_url: str, valkey_url: str) -> None:
+        self.database_url = database_url
+        self.valkey_url = valkey_url
+        self.settings = Settings()
+        self.worker: Worker | None = None
+        self.ledger = Ledger(database_url)
+        self.plane = Plane(valkey_url)
+        self.children: list[asyncio.subprocess.Process] = []
+        self.services = Services(
+            self.ledger,
+            self.plane,
+            lambda: self.settings,
+            version="test",
+            worker_id=lambda: self.worker.worker_id if self.worker is not None else None,
+        )
+
+    def make_worker(self, loaded: LoadedAgents, **options) -> Worker:
+        options = {"slots": 20, "grace_seconds": 30.0, "spawn_quarantine": self.spawn_quarantine} | options
+        self.worker = Worker(
+            self.services,
+            loaded,
+            heartbeat_planes=lambda: (Ledger(self.database_url, pool_size=2), Plane(self.valkey_url)),
+            **options,
+        )
+        return self.worker
+
+    async def spawn_quarantine(self, task_id: str, worker_id: str) -> asyncio.subprocess.Process:
+        child = await asyncio.create_subprocess_exec(
+            *process_command("alone", task_id, worker_id), env=self.environment
+        )
+        self.children.append(child)
+        return child
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "HOUSE_DATABASE": self.database_url, "HOUSE_VALKEY": self.valkey_url}
+
+    def start_process(self) -> subprocess.Popen[bytes]:
+        """A worker in a process of its own."""
+        return subprocess.Popen(process_command("worker"), env=self.environment)
+
+    async def submit(self, agent: str, *, options: dict | None = None, **task_input) -> str:
+        request = TaskRequest(agent=agent, input=msgspec.Raw(msgspec.json.encode(task_input)), **(options or {}))
+        receipt = await self.services.intake.submit(request, tenant=TENANT)
+        return receipt.task.id
+
+    async def finished(self, task_id: str, seconds: float = 30.0) -> Task:
+        task = await self.services.waiters.wait(task_id, TENANT, seconds)
+        assert task is not None, f"{await self.ledger.tasks.get(task_id, None)} did not end in {seconds} s"
+        return task
+
+    async def event(self, task_id: str, name: str, seconds: float = 15.0) -> dict:
+        """Wait for an event of the task's stream, by its type or its emitted name."""
+        async with asyncio.timeout(seconds):
+            async with contextlib.aclosing(self.services.waiters.stream(task_id, TENANT)) as events:
+                async for event in events:
+                    data = msgspec.json.decode(event.data)
+                    if name in (event.type, data.get("name")):
+                        return {"type": event.type, **data}
+        raise AssertionError(f"the stream ended without {name}")
+
+
+def process_command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "tests.worker.process", *words]
+
+
+@contextlib.asynccontextmanager
+async def opened(house: House, *, rebuild: bool = True) -> AsyncIterator[House]:
+    await house.ledger.open()
+    await house.ledger.migrate()
+    await house.plane.open()
+    if rebuild:
+        await Rebuild(house.ledger, house.plane, Policy(house.plane, lambda: house.settings)).rebuild_if_lost()
+    await house.services.open()
+    try:
+        yield house
+    finally:
+        await house.services.close()
+        await house.plane.close()
+        await house.ledger.close()
+
+
+@contextlib.asynccontextmanager
+async def working(house: House, **options) -> AsyncIterator[Worker]:
+    """A worker in this process, drained at the end."""
+    worker = house.make_worker(load(str(AGENTS)), **options)
+    running = asyncio.create_task(worker.run())
+    try:
+        yield worker
+    finally:
+        worker.stop_hard()
+        await asyncio.wait_for(running, 30)
+
+
+def agents_under_test() -> ModuleType:
+    """The agents' module, as the worker's loader knows it."""
+    return sys.modules[AGENTS.stem]
+
+
+async def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
+    """Wait for something that nobody announces."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,25 @@
+"""A worker process as app.py would start it: `python -m tests.worker.process worker | alone TASK WORKER_ID`."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from dayshift.agents import load
+from dayshift.worker import Lease
+from tests.worker.house import AGENTS, House, opened
+
+
+async def main(words: list[str]) -> None:
+    house = House(os.environ["HOUSE_DATABASE"], os.environ["HOUSE_VALKEY"])
+    async with opened(house, rebuild=False):
+        loop = asyncio.get_running_loop()
+        alone = words[0] == "alone"
+        options = {"lease": Lease(words[2]), "is_quarantine": True, "slots": 1} if alone else {"slots": 10}
+        worker = house.make_worker(load(str(AGENTS)), **options)
+        loop.add_signal_handler(signal.SIGTERM, worker.drain)
+        await (worker.run_alone(words[1]) if alone else worker.run())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,55 @@
+"""The way out: nothing lost, no failure and no loss added."""
+
+import asyncio
+
+from dayshift.domain import clock
+from dayshift.domain.task import Status
+from tests.worker.house import working
+
+
+async def test_what_ends_within_the_grace_ends_and_the_rest_is_handed_back(house):
+    async with working(house, grace_seconds=1.0) as worker:
+        short, long = await house.submit("naps", seconds=0.5), await house.submit("waits")
+        await house.event(long, "waiting")
+        await house.event(short, "task.started")
+        queued_after = asyncio.create_task(house.event(long, "task.queued"))
+        worker.drain()
+        assert (await house.finished(short)).status is Status.SUCCEEDED
+        await queued_after
+    task = await house.ledger.tasks.get(long, None)
+    assert (task.status, task.failures, task.losses) == (Status.QUEUED, 0, 0)
+    assert await house.ledger.workers.list() == []
+    place = await house.ledger.tasks.place_of(long)
+    assert await house.plane.enqueue([place]) == ["ready"]
+
+
+async def test_a_second_request_skips_the_grace(house):
+    async with working(house) as worker:
+        task_id = await house.submit("waits")
+        await house.event(task_id, "waiting")
+        began_mono = clock.monotonic_seconds()
+        worker.drain()
+        worker.stop_hard()
+    assert clock.monotonic_seconds() - began_mono < 5
+    task = await house.ledger.tasks.get(task_id, None)
+    assert (task.status, task.failures, task.losses) == (Status.QUEUED, 0, 0)
+
+
+async def test_what_was_handed_back_is_run_by_the_next_worker(house):
+    async with working(house):
+        task_id = await house.submit("naps", seconds=2.0)
+        await house.event(task_id, "task.started")
+    async with working(house):
+        task = await house.finished(task_id)
+    assert (task.status, task.attempt, task.failures, task.losses) == (Status.SUCCEEDED, 2, 0, 0)
+
+
+async def test_a_draining_worker_claims_nothing_more(house):
+    async with working(house, grace_seconds=2.0) as worker:
+        first = await house.submit("naps", seconds=1.0)
+        await house.event(first, "task.started")
+        worker.drain()
+        later = await house.submit("echo", text="later")
+        await house.finished(first)
+    task = await house.ledger.tasks.get(later, None)
+    assert (task.status, task.attempt) == (Status.QUEUED, 0)

@@ -1,0 +1,123 @@
+"""A worker that is declared dead, or that is blocked, or dies: who may go on, and who must stop."""
+
+import asyncio
+import os
+import signal
+import time
+
+from dayshift.domain.events import LeaseLost, LoopBlocked
+from dayshift.domain.task import Status
+from dayshift.telemetry import subscribe
+from tests.worker.house import agents_under_test, until, working
+
+
+async def test_a_superseded_worker_stops_its_attempts_and_goes_on_under_a_new_id(house):
+    lost = []
+    end = subscribe(LeaseLost, lost.append)
+    async with working(house) as worker:
+        first_id = worker.worker_id
+        task_id = await house.submit("waits")
+        await house.event(task_id, "waiting")
+        await house.services.rescue.rescue_worker(first_id, "test")
+        await until(lambda: worker.worker_id != first_id)
+        assert [event.worker_id for event in lost] == [first_id]
+        await until(lambda: len(agents_under_test().SEEN[task_id]) == 2)
+        task = await house.ledger.tasks.get(task_id, None)
+        assert (task.status, task.attempt, task.losses, task.failures) == (Status.RUNNING, 2, 1, 0)
+        assert (await house.finished(await house.submit("echo", text="on"))).status is Status.SUCCEEDED
+    end()
+
+
+async def test_a_blocked_loop_keeps_its_lease_and_is_reported(house):
+    blocked, lost = [], []
+    ends = [subscribe(LoopBlocked, blocked.append), subscribe(LeaseLost, lost.append)]
+    async with working(house) as worker:
+        task_id = await house.submit("blocks", seconds=5.0)
+        task = await house.finished(task_id)
+        assert (task.status, task.attempt) == (Status.SUCCEEDED, 1)
+        [row] = await house.ledger.workers.list()
+        assert row.id == worker.worker_id
+    assert not lost
+    assert any("the_blocking_line" in event.stack for event in blocked)
+    for end in ends:
+        end()
+
+
+async def test_when_one_of_two_workers_is_killed_all_tasks_finish(house, tmp_path):
+    log = tmp_path / "log"
+    workers = [house.start_process() for _ in range(2)]
+    try:
+        await until_listed(house, 2)
+        ids = [await house.submit("naps", seconds=3.0, log=str(log)) for _ in range(16)]
+        await until(lambda: log.exists() and len(log.read_text().splitlines()) >= 16)
+        doomed = workers[0]
+        rows = {row.pid: row.id for row in await house.ledger.workers.list()}
+        doomed.send_signal(signal.SIGKILL)
+        doomed.wait()
+        await house.services.rescue.rescue_worker(rows[doomed.pid], "killed")
+        tasks = await asyncio.gather(*(house.finished(task_id) for task_id in ids))
+        assert {task.status for task in tasks} == {Status.SUCCEEDED}
+        assert {int(bytes(task.output)) for task in tasks} == {workers[1].pid} or doomed.pid not in {
+            int(bytes(task.output)) for task in tasks
+        }
+        assert sum(task.losses for task in tasks) > 0
+        assert {task.failures for task in tasks} == {0}
+    finally:
+        end_processes(workers)
+
+
+async def test_a_task_that_kills_its_workers_becomes_a_dead_letter_and_its_neighbours_do_not(house, tmp_path):
+    counter = tmp_path / "counter"
+    workers = [house.start_process()]
+    try:
+        await until_listed(house, 1)
+        neighbours = [await house.submit("naps", seconds=0.2) for _ in range(20)]
+        killer = await house.submit("exits", counter=str(counter))
+        poisoned = asyncio.create_task(house.finished(killer, 90))
+        while not poisoned.done():
+            await keep_one_alive(house, workers)
+        task = await poisoned
+        assert (task.status, task.error.code) == (Status.FAILED, "poison")
+        lines = counter.read_text().splitlines()
+        assert len(lines) == 3
+        assert len({line.split()[0] for line in lines}) == 3
+        tasks = await asyncio.gather(*(house.finished(task_id) for task_id in neighbours))
+        assert {task.status for task in tasks} == {Status.SUCCEEDED}
+        assert {task.failures for task in tasks} == {0}
+    finally:
+        end_processes(workers)
+
+
+async def test_a_drained_process_ends_by_itself(house):
+    process = house.start_process()
+    await until_listed(house, 1)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait, 20) == 0
+    assert time.monotonic() - began < 10
+    assert await house.ledger.workers.list() == []
+
+
+async def until_listed(house, count, seconds=20.0):
+    async with asyncio.timeout(seconds):
+        while len(await house.ledger.workers.list()) < count:
+            await asyncio.sleep(0.05)
+
+
+async def keep_one_alive(house, workers):
+    """What a supervisor does: rescue the dead, and start another."""
+    current = workers[-1]
+    if current.poll() is None:
+        await asyncio.sleep(0.05)
+        return
+    for row in await house.ledger.workers.list():
+        if row.pid == current.pid:
+            await house.services.rescue.rescue_worker(row.id, "died")
+    workers.append(house.start_process())
+
+
+def end_processes(workers):
+    for process in workers:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
