@@ -110,7 +110,7 @@ class Wire:
         if self._closed:
             raise PlaneAway("the connection to Valkey is closed")
         if self._trouble is not None:
-            raise _fresh(self._trouble)
+            raise _away(self._trouble)
         request = _Request(parts, asyncio.get_running_loop().create_future(), monotonic_seconds())
         self._unsent.append(request)
         self._something_to_send.set()
@@ -217,12 +217,13 @@ class Wire:
         self._fail_all(error)
 
     def _fail_all(self, error: DayshiftError) -> None:
+        """Also a refused password is `PlaneAway` to those who ask: only `open` can be told of a wrong configuration."""
         failed = [*self._outstanding, *self._unsent]
         self._outstanding.clear()
         self._unsent.clear()
         for request in failed:
             if not request.reply.done():
-                request.reply.set_exception(_fresh(error))
+                request.reply.set_exception(_away(error))
 
 
 class PushLine:
@@ -273,6 +274,6 @@ async def _reply(connection: AbstractConnection, timeout_seconds: float) -> Any:
     return await connection.read_response(disable_decoding=True, timeout=timeout_seconds, disconnect_on_error=False)
 
 
-def _fresh(error: DayshiftError) -> DayshiftError:
-    """A copy to raise: one exception object must not collect the tracebacks of many callers."""
-    return type(error)(error.message, retry_after_seconds=error.retry_after_seconds)
+def _away(error: DayshiftError) -> PlaneAway:
+    """An error of its own for each caller: one object must not collect the tracebacks of many."""
+    return PlaneAway(error.message, retry_after_seconds=error.retry_after_seconds)

@@ -17,7 +17,7 @@ time to live: they end with what they describe, and `drop_old_epochs` removes th
     ready     ready         hash    agent -> ready tasks, for the bound of what is kept hot
     ring      ring:RING     zset    tenant with a non-empty lane, not at its cap -> virtual time
     rings     rings:AGENT   zset    priority with a non-empty ring -> turn of its last service (or of its entry)
-    ringstate ringstate     hash    RING:v -> the ring's virtual time, RING:m -> running mean of slot seconds
+    ringstate ringstate     hash    RING:v -> the ring's virtual time; running means RING:m of slot seconds, RING:u of 1/weight
     credit    credit:RING   hash    tenant that left the ring -> its virtual time, until it is back or means nothing
     aside     aside:TENANT  set     rings that a tenant at its cap was taken out of
     asides    asides        set     tenants with something aside

@@ -12,7 +12,9 @@
 --   * A tenant that comes (back) enters at max(ring's time, its own): it neither saves up turns while it was away nor
 --     loses what it still owes. The ring's time is that of the tenant served last, and never goes back.
 --   * When the mean was far too high, corrections would leave a tenant far behind the ring's time, and whoever came in
---     meanwhile would wait for all of that. So a correction gives back at most CREDIT_SLOTS slots before the ring's time.
+--     meanwhile would wait for all of that. So nobody falls further behind it than CREDIT_SLOTS average slots of the ring
+--     (the same distance for every weight, or light tenants would gain by it). Nor is a first guess ever too high: until
+--     the first ack a slot is charged the least that any slot costs.
 --
 -- A claim takes, slot by slot, from the ring of the highest priority among its agents; among equals from the ring that
 -- was served longest ago. Every AGED_SLOT-th slot given to workers of the same agents goes instead to the ring *below
@@ -27,7 +29,6 @@
 
 local AGED_SLOT = 8
 local CREDIT_SLOTS = 32
-local FIRST_MEAN_SECONDS = 0.1
 local LEAST_SLOT_SECONDS = 0.001
 local MEAN_SHARE = 0.1
 
@@ -105,7 +106,23 @@ end
 
 local function mean_slot_seconds(ring)
   local mean = number_of(RINGSTATE, ring .. ':m')
-  return mean > 0 and mean or FIRST_MEAN_SECONDS
+  return mean > 0 and mean or LEAST_SLOT_SECONDS
+end
+
+-- How far virtual time goes on in an average slot is mean_slot_seconds * this: the running mean of 1 / weight.
+local function mean_inverse_weight(ring)
+  local mean = number_of(RINGSTATE, ring .. ':u')
+  return mean > 0 and mean or 1
+end
+
+-- A tenant whose time was `time` is served: the ring's time is its, and its own goes on.
+local function charge_slot(ring, tenant, time, weight)
+  local charged = mean_slot_seconds(ring)
+  local inverse = number_of(RINGSTATE, ring .. ':u')
+  set_number(RINGSTATE, ring .. ':u', inverse > 0 and inverse + MEAN_SHARE * (1 / weight - inverse) or 1 / weight)
+  set_number(RINGSTATE, ring .. ':v', math.max(ring_time(ring), time))
+  redis.call('ZADD', key('ring', ring), exact(time + charged / weight), tenant)
+  return charged
 end
 
 local function set_aside(agent, priority, tenant)
@@ -180,11 +197,11 @@ end
 
 -- What a slot cost ----------------------------------------------------------------------------------------------------
 
-local function correct(ring, tenant, by, weight)
-  local floor = ring_time(ring) - CREDIT_SLOTS * mean_slot_seconds(ring) / weight
+local function correct(ring, tenant, by)
+  local floor = ring_time(ring) - CREDIT_SLOTS * mean_slot_seconds(ring) * mean_inverse_weight(ring)
   local stands = tonumber(redis.call('ZSCORE', key('ring', ring), tenant))
   local time = stands or tonumber(redis.call('HGET', key('credit', ring), tenant)) or ring_time(ring)
-  local corrected = math.max(time + by, math.min(time, floor))
+  local corrected = math.max(time + by, floor)
   if stands then
     redis.call('ZADD', key('ring', ring), exact(corrected), tenant)
   elseif corrected > ring_time(ring) or number_of(RUNNING, 't:' .. tenant) > 0 then
@@ -202,12 +219,12 @@ local function settle(task, slot_seconds)
     local mean = number_of(RINGSTATE, ring .. ':m')
     set_number(RINGSTATE, ring .. ':m', mean > 0 and mean + MEAN_SHARE * (cost - mean) or cost)
   end
-  correct(ring, task.tenant, (cost - task.charged) / task.weight, task.weight)
+  correct(ring, task.tenant, (cost - task.charged) / task.weight)
 end
 
 -- A slot was not used: nothing is owed.
 local function refund(task)
   if task.charged > 0 then
-    correct(ring_of(task.agent, task.priority), task.tenant, -task.charged / task.weight, task.weight)
+    correct(ring_of(task.agent, task.priority), task.tenant, -task.charged / task.weight)
   end
 end

@@ -65,9 +65,8 @@ local function serve(agent, priority)
   end
   local lane = lane_of(agent, priority, tenant)
   local id = redis.call('ZPOPMIN', key('lane', lane))[1]
-  local weight, charge = policy_of(tenant).weight, mean_slot_seconds(ring)
-  set_number(RINGSTATE, ring .. ':v', math.max(ring_time(ring), time))
-  redis.call('ZADD', key('ring', ring), exact(time + charge / weight), tenant)
+  local weight = policy_of(tenant).weight
+  local charged = charge_slot(ring, tenant, time, weight)
   if redis.call('EXISTS', key('lane', lane)) == 0 then
     leave_ring(agent, priority, tenant)
   end
@@ -75,7 +74,7 @@ local function serve(agent, priority)
     set_turn(agent, priority, next_turn())
   end
   lane_became_shorter(agent, priority, tenant)
-  hold(worker, { id = id, agent = agent, tenant = tenant }, charge, weight)
+  hold(worker, { id = id, agent = agent, tenant = tenant }, charged, weight)
   room[agent] = room[agent] - 1
   add(TURNS, slots, 1)
   return id
