@@ -18,6 +18,7 @@ from demo_parts.show import Progress, print_results, short
 from demo_parts.stack import Stack
 from demo_parts.trouble import DemoFailed
 from rich.console import Console
+from rich.markup import escape
 
 QUESTIONS = Path(__file__).parent / "data" / "questions.jsonl"
 TENANTS = ("acme", "globex", "initech")
@@ -37,7 +38,7 @@ def main() -> int:
     try:
         succeeded = asyncio.run(tell_the_story(stack, console, keep=keep))
     except DemoFailed as problem:
-        console.print(f"[bold red]demo failed:[/] {problem}", markup=True)
+        console.print(f"[bold red]demo failed:[/] {escape(str(problem))}")
     except KeyboardInterrupt:
         console.print("stopped")
     finally:
