@@ -171,6 +171,13 @@ def test_a_folder_that_is_no_cluster_is_refused(tmp_path):
     assert (tmp_path / "postgres" / "my thesis.txt").read_text() == "precious"
 
 
+def test_a_lost_password_is_a_clear_error(data):
+    (data / "postgres.password").unlink()
+    with pytest.raises(WrongUse, match=r"postgres\.password.*is missing"):
+        start_engines(data)
+    assert_no_server_works_on(data)
+
+
 @pytest.mark.parametrize("which", ["postgres_ports", "valkey_ports"])
 def test_a_taken_port_is_a_clear_error_and_a_range_goes_on_to_the_next(data, which):
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -14,7 +14,7 @@ import pytest
 
 import dayshift
 from dayshift.domain.errors import WrongUse
-from dayshift.embedded import start_engines
+from dayshift.embedded import identity, start_engines
 from dayshift.embedded.binaries import wheel_folder
 from dayshift.embedded.identity import Identity, identities
 from tests.embedded.helpers import OWNER, assert_no_server_works_on, owner, sql, valkey_pings
@@ -116,7 +116,7 @@ async def test_project_and_environment_may_lie_where_only_root_can_enter(closed,
             process.wait()
     start_engines(closed / "data").stop()  # waits for the end of the servers of the killed one
     assert_no_server_works_on(closed / "data")
-    assert copies_of_programs() == copies
+    assert not copies_of_programs() - copies
     assert modes(closed) == above
 
 
@@ -163,6 +163,24 @@ def test_when_nobody_is_left_the_error_names_the_urls(tmp_path, monkeypatch):
     assert refusal.value.code == "engines_refuse_root"
     assert not (tmp_path / "postgres").exists()
     assert_no_server_works_on(tmp_path)
+
+
+@as_root
+def test_where_namespaces_are_forbidden_nobody_takes_over(tmp_path, monkeypatch):
+    forbidden = Identity(name="an ordinary user of a user namespace", uid_in_namespace=-2)
+    monkeypatch.setattr(identity, "_namespace", lambda: forbidden)
+    with start_engines(tmp_path) as engines:
+        assert {psutil.Process(pid).username() for pid in engines.pids} == {"nobody"}
+    assert "this system allows no user namespace" in (tmp_path / "log" / "postgres.log").read_text()
+
+
+@as_root
+def test_a_forgotten_copy_of_the_programs_is_removed(closed, closed_environment):
+    forgotten = Path(tempfile.mkdtemp(prefix="dayshift-programs-"))
+    (forgotten / "postgres").mkdir()
+    with owner(closed / "data", "nobody", env=closed_environment, cwd=closed) as (said, _):
+        assert "error" not in said
+        assert not forgotten.exists()
 
 
 @as_root

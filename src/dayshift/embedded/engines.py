@@ -45,9 +45,9 @@ class Engines:
         with self._stopping:
             if not self._processes:
                 return
+            self._folder.withdraw()
             _stop_all(self._processes)
             self._processes = []
-            self._folder.withdraw()
             self._placement.close()
             self._folder.close()
 

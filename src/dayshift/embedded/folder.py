@@ -73,13 +73,28 @@ class DataFolder:
         """The log file of that name."""
         return log_file(self.root, name)
 
-    def password(self, name: str) -> str:
-        """The stored secret of that name, made at its first use."""
-        path = self.root / f"{name}.password"
-        with translated(path):
-            if not path.exists():
-                write_privately(path, secrets.token_urlsafe(32))
-            return path.read_text()
+    @property
+    def password_file(self) -> Path:
+        return self.root / "postgres.password"
+
+    def make_password(self) -> str:
+        """A new password for a cluster that is about to be made."""
+        password = secrets.token_urlsafe(32)
+        with translated(self.password_file):
+            write_privately(self.password_file, password)
+        return password
+
+    def password(self) -> str:
+        """The password of the cluster that is there."""
+        with translated(self.password_file):
+            try:
+                return self.password_file.read_text().strip()
+            except FileNotFoundError:
+                raise WrongUse(
+                    f"{self.password_file}, the password of the data in {self.postgres}, is missing. Put it back from your "
+                    "backup, or name another folder with DAYSHIFT_DATA.",
+                    code="password_missing",
+                ) from None
 
     def announce(self, urls: dict[str, str]) -> None:
         """Let other commands of the same user find the running engines."""

@@ -26,6 +26,7 @@ from dayshift.embedded.folder import translated
 from dayshift.embedded.guarded import GuardFailed, Launch, spawn_guarded
 from dayshift.embedded.identity import Identity
 
+_COPY = "dayshift-programs-"
 _TRIAL_SECONDS = 20.0
 _LEFT_OUT_OF_A_COPY = shutil.ignore_patterns("*.a", "include", "doc", "man", "__pycache__")
 
@@ -71,6 +72,8 @@ def place(candidates: Sequence[Identity], programs: dict[str, Program], log: Pat
         placement = Placement(identity, programs)
         if not identity.is_foreign or _runs_all(identity, programs, log):
             return placement
+        if not _can(identity, log, "true"):
+            continue
         for base in dict.fromkeys((tempfile.gettempdir(), "/var/tmp", "/run")):  # noqa: S108 - mkdtemp makes it private
             with contextlib.suppress(OSError, shutil.Error):
                 _copy_programs(placement, Path(base))
@@ -89,7 +92,8 @@ def place(candidates: Sequence[Identity], programs: dict[str, Program], log: Pat
 
 def _copy_programs(placement: Placement, base: Path) -> None:
     """Copy each program's parts to a folder that only the identity can enter, placed as they are to each other."""
-    copy = Path(tempfile.mkdtemp(prefix="dayshift-programs-", dir=base))
+    _remove_forgotten_copies(base)
+    copy = Path(tempfile.mkdtemp(prefix=_COPY, dir=base))
     placement.copy = copy
     if placement.identity.gid is not None:
         os.chown(copy, 0, placement.identity.gid)
@@ -98,6 +102,21 @@ def _copy_programs(placement: Placement, base: Path) -> None:
     placement.descriptors.append(in_use)
     fcntl.flock(in_use, fcntl.LOCK_SH)
     placement.programs = {name: _copied(program, copy / name) for name, program in placement.programs.items()}
+
+
+def _remove_forgotten_copies(base: Path) -> None:
+    """Remove copies whose servers and guards were all killed: nobody holds their lock any more."""
+    for forgotten in base.glob(f"{_COPY}*"):
+        if forgotten.is_symlink() or forgotten.stat().st_uid != os.geteuid():
+            continue
+        lock = os.open(forgotten, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(forgotten, ignore_errors=True)
+        except BlockingIOError:
+            continue  # in use
+        finally:
+            os.close(lock)
 
 
 def _copied(program: Program, into: Path) -> Program:

@@ -21,7 +21,7 @@ from dayshift.embedded.readiness import LOOPBACK, EngineFailed, PortTaken, free_
 USER = "dayshift"
 DATABASE = "postgres"
 _SECONDS_TO_INIT = 120.0
-_SECONDS_TO_START = 60.0  # longer than a start: recovery after a crash reads the log of all changes
+_SECONDS_TO_START = 300.0  # far longer than a start: after a crash it first replays up to max_wal_size of changes
 _ATTEMPTS_AT_A_PORT = 5
 _PROTOCOL_3 = 196608
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
@@ -34,7 +34,7 @@ shared_buffers = 128MB
 synchronous_commit = on
 wal_buffers = 16MB
 min_wal_size = 128MB
-max_wal_size = 2GB
+max_wal_size = 1GB
 checkpoint_timeout = 15min
 random_page_cost = 1.1
 effective_io_concurrency = 16
@@ -78,7 +78,7 @@ def check_major(folder: DataFolder, program: Program, major: int | None) -> None
         f"The data in {data} was written by PostgreSQL {major}; the one found here is {program.major} ({program.path}), which "
         "cannot read it. Nothing was touched. To keep the old version, put its programs on PATH. To move the data: "
         f"1. with PostgreSQL {major}: `pg_ctl -D '{data}' -o '-p 54321' start`, `pg_dumpall -h {LOOPBACK} -p 54321 -U {USER} > "
-        f"dump.sql` (the password is in {folder.root / 'postgres.password'}), `pg_ctl -D '{data}' stop`; "
+        f"dump.sql` (the password is in {folder.password_file}), `pg_ctl -D '{data}' stop`; "
         f"2. move {data} away; 3. start dayshift once, which makes an empty one; 4. `psql URL -f dump.sql` with the "
         f"database_url in {folder.root / 'engines.json'}.",
         code="data_of_other_version",
@@ -95,7 +95,7 @@ def make_cluster(folder: DataFolder, placement: Placement, log: Path) -> None:
         placement.own(new)
     try:
         with translated(new):
-            _init(new, folder.password("postgres"), placement, log)
+            _init(new, folder.make_password(), placement, log)
             with (new / "postgresql.conf").open("a") as config:
                 config.write(_SETTINGS)
             _allow_password_only(new / "pg_hba.conf")
@@ -109,13 +109,17 @@ def start_postgres(
     folder: DataFolder, placement: Placement, log: Path, ports: Iterable[int] | None, descriptors: list[int]
 ) -> PostgresServer:
     """Start PostgreSQL on the folder's cluster and return when it accepts connections."""
+    password = folder.password()
     _remove_stale_pid_file(folder.postgres)
     for attempt in range(1, _ATTEMPTS_AT_A_PORT + 1):
         try:
-            return _start(folder, placement, log, free_port(ports), descriptors)
+            port = free_port(ports)
+            process = _start(folder.postgres, placement, log, port, descriptors)
         except PortTaken:
             if attempt == _ATTEMPTS_AT_A_PORT:
                 raise
+        else:
+            return PostgresServer(process, f"postgresql://{USER}:{password}@{LOOPBACK}:{port}/{DATABASE}")
     raise AssertionError("unreachable")
 
 
@@ -150,8 +154,8 @@ def _init(new: Path, password: str, placement: Placement, log: Path) -> None:
         )
 
 
-def _start(folder: DataFolder, placement: Placement, log: Path, port: int, descriptors: list[int]) -> PostgresServer:
-    data = placement.reach(folder.postgres, log)
+def _start(cluster: Path, placement: Placement, log: Path, port: int, descriptors: list[int]) -> Guarded:
+    data = placement.reach(cluster, log)
     process = spawn_guarded(
         Launch(
             argv=[placement.programs["postgres"].path, *_arguments(data, port)],
@@ -170,7 +174,7 @@ def _start(folder: DataFolder, placement: Placement, log: Path, port: int, descr
     except BaseException:
         process.stop()
         raise
-    return PostgresServer(process, f"postgresql://{USER}:{folder.password('postgres')}@{LOOPBACK}:{port}/{DATABASE}")
+    return process
 
 
 def _arguments(data: Path, port: int) -> list[str]:
@@ -221,7 +225,7 @@ def _answers(connection: socket.socket) -> bool:
     """Whether it would let us log in: it asks for authentication ('R') instead of saying that it is starting up ('E')."""
     body = struct.pack("!i", _PROTOCOL_3) + f"user\0{USER}\0database\0{DATABASE}\0\0".encode()
     connection.sendall(struct.pack("!i", len(body) + 4) + body)
-    return connection.recv(1) == b"R"
+    return connection.recv(1024).startswith(b"R")
 
 
 def _sync(folder: Path) -> None:
