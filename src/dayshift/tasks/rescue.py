@@ -8,7 +8,7 @@
 The tasks of 3 and 4 stay `running` in the ledger until somebody starts them: the start takes them over, counts the loss
 and silences the old attempt. So a rescue that dies at any step may be repeated by anybody from the beginning: the ledger
 lists a released worker for as long as it is shown as running something. Only what it had claimed and not started is known
-to the plane alone; `recent` lets the rescuer repeat step 3 for all that were released lately.
+to the plane alone: the rescuer also frees what the plane holds for workers that are not alive in the ledger.
 """
 
 from dayshift.domain.events import TaskLost, WorkerDead

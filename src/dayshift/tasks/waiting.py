@@ -97,6 +97,8 @@ class Waiters:
 
     @asynccontextmanager
     async def _awaiting(self, task_id: str) -> AsyncIterator[Awaited]:
+        if not ids.is_valid(ids.TASK, task_id):
+            raise NotFound(f"no task {task_id[:100]}")
         awaited = self._awaited.get(task_id)
         if awaited is None:
             awaited = self._awaited[task_id] = Awaited(task_id, self._fetch_end)
@@ -114,7 +116,7 @@ class Waiters:
                 await self._pushes.leave(channels.task(task_id), awaited.hear)
 
     async def _look(self, task_id: str, tenant: str) -> Task:
-        task = await self._lookup.get(task_id) if ids.is_valid(ids.TASK, task_id) else None
+        task = await self._lookup.get(task_id)
         if task is None or task.tenant != tenant:
             raise NotFound(f"no task {task_id}")
         return task

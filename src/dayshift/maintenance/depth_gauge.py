@@ -1,0 +1,54 @@
+"""Counts what is unfinished, for admission, `/v1/queues` and the metrics.
+
+Counting costs time in proportion to the backlog, so it is duty-cycled: after a count that took a second nobody counts for
+twenty. Of several processes the one that comes first counts, the others read what it wrote.
+"""
+
+from dayshift.domain.clock import monotonic_seconds
+from dayshift.domain.events import DepthMeasured
+from dayshift.ledger import Depth
+from dayshift.maintenance.config import MaintenanceConfig
+from dayshift.maintenance.loop import Loop
+from dayshift.tasks import Services
+from dayshift.telemetry import emit
+
+
+class DepthGauge(Loop):
+    """Counts each second, or as often as its share of time allows."""
+
+    name = "depth_gauge"
+
+    def __init__(self, services: Services, config: MaintenanceConfig) -> None:
+        super().__init__(config.depth_interval)
+        self._ledger = services.ledger
+        self._least_interval_seconds = config.depth_interval
+        self._duty_ratio = config.depth_duty_ratio
+        self._known_queues: set[str] = set()
+
+    async def run_once(self) -> None:
+        depths = await self._ledger.tasks.depths()
+        if depths is None or depths.age_seconds >= self._least_interval_seconds / 2:
+            started_at = monotonic_seconds()
+            await self._ledger.tasks.measure_depths()
+            took_seconds = monotonic_seconds() - started_at
+            self.interval_seconds = max(self._least_interval_seconds, took_seconds / self._duty_ratio)
+            depths = await self._ledger.tasks.depths()
+        if depths is not None:
+            self._publish(depths.rows)
+
+    def _publish(self, rows: list[Depth]) -> None:
+        by_queue: dict[str, list[Depth]] = {queue: [] for queue in self._known_queues}
+        for row in rows:
+            by_queue.setdefault(row.queue, []).append(row)
+        self._known_queues = set(by_queue)
+        for queue, parts in by_queue.items():
+            emit(
+                DepthMeasured(
+                    queue=queue,
+                    ready=sum(part.ready for part in parts),
+                    delayed=sum(part.delayed for part in parts),
+                    running=sum(part.running for part in parts),
+                    waiting=sum(part.waiting for part in parts),
+                    oldest_seconds=max((part.oldest_seconds for part in parts), default=0.0),
+                )
+            )
