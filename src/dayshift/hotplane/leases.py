@@ -17,6 +17,7 @@ from dayshift.hotplane.shapes import BeatReply, Reconciled
 from dayshift.hotplane.state import State
 
 LEASE_MS = 10_000
+_SCAN_PIECE = 1_000
 
 
 class Leases:
@@ -38,6 +39,19 @@ class Leases:
     async def lease_is_gone(self, worker_id: str) -> bool:
         """Whether the plane, being ready to say so, knows no lease of this worker."""
         return bool(await self._state.run("lease_is_gone", keys.lease(worker_id)))
+
+    async def holders(self) -> set[str]:
+        """The workers that the plane shows as holding something; reads the key space, so ask rarely."""
+        prefix = keys.state_root(self._state.epoch) + keys.STATE_KEYS["held"]
+        found: set[str] = set()
+        cursor = b"0"
+        while True:
+            cursor, names = await self._state.wire.ask(
+                b"SCAN", cursor, "MATCH", prefix + "*", "COUNT", _SCAN_PIECE, "TYPE", "set"
+            )
+            found.update(name.decode()[len(prefix) :] for name in names)
+            if cursor == b"0":
+                return found
 
     async def release_worker(self, worker_id: str) -> list[str]:
         """Forget a dead or departing worker: its lease, its idle places; what it held goes back to the line's head.

@@ -107,4 +107,5 @@ def _answer(wish: StartWish, row: asyncpg.Record) -> Started | StartRefusal:
         metadata=row["metadata"],
         timing=timing_of(row["timing"]),
         usage=usage_of(row["usage"]),
+        takeover=granted and row["was_running"],
     )

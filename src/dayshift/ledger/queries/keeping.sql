@@ -30,7 +30,7 @@ DELETE FROM conversations c USING idle i WHERE c.tenant = i.tenant AND c.name = 
 
 -- name: make_partitions
 -- Makes the partitions from last week to $1 weeks ahead that are missing.
-SELECT make_task_partitions($1);
+SELECT make_task_partitions($1) FROM (SELECT pg_advisory_xact_lock(229070874)) AS one_at_a_time;
 
 -- name: drop_partitions
 -- Drops the empty partitions of weeks that ended more than $1 seconds ago.
@@ -39,7 +39,7 @@ SELECT drop_empty_task_partitions(now() - $1::float8 * interval '1 second');
 -- name: measure_depths
 -- Counts all unfinished tasks into depths, unless another process is counting right now; says whether it did.
 WITH turn AS MATERIALIZED (
-    SELECT pg_try_advisory_xact_lock(0x0da75818) AS mine
+    SELECT pg_try_advisory_xact_lock(229070872) AS mine
 ),
 unfinished AS (
     SELECT queue, tenant, status, run_at FROM tasks WHERE status = 'queued' AND (SELECT mine FROM turn)
