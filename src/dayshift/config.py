@@ -121,6 +121,11 @@ class Config(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         return "[given]" if field in _SECRET_FIELDS and value is not None else repr(value)
 
 
+def inherited_environment() -> dict[str, str]:
+    """A copy of this process's environment, for the children that it starts."""
+    return dict(os.environ)
+
+
 def _as_it_is(_name: str, text: str) -> str:
     return text
 

@@ -47,21 +47,25 @@ class House:
         )
 
     def make_worker(self, loaded: LoadedAgents, **options) -> Worker:
-        options = {"slots": 20, "grace_seconds": 30.0, "spawn_quarantine": self.spawn_quarantine} | options
+        defaults = {
+            "slots": 20,
+            "grace_seconds": 30.0,
+            "spawn_quarantine": self.spawn_quarantine,
+            "heartbeat_planes": lambda: (Ledger(self.database_url, pool_size=2), Plane(self.valkey_url)),
+        }
         self.worker = Worker(
             self.services,
             loaded,
-            heartbeat_planes=lambda: (Ledger(self.database_url, pool_size=2), Plane(self.valkey_url)),
-            **options,
+            **(defaults | options),
         )
         return self.worker
 
-    async def spawn_quarantine(self, task_id: str, worker_id: str) -> asyncio.subprocess.Process:
-        child = await asyncio.create_subprocess_exec(
+    async def spawn_quarantine(self, task_id: str, worker_id: str) -> "AloneProcess":
+        process = await asyncio.create_subprocess_exec(
             *process_command("alone", task_id, worker_id), env=self.environment
         )
-        self.children.append(child)
-        return child
+        self.children.append(process)
+        return AloneProcess(process)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -134,3 +138,20 @@ async def until(condition: Callable[[], object], seconds: float = 15.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+class AloneProcess:
+    """A quarantine process without a supervisor's pipes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    async def wait_ended(self) -> int:
+        return await self._process.wait()
+
+    def drain(self) -> None:
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._process.kill()

@@ -4,6 +4,7 @@ from dayshift.agents.context import Context, EmitSink, bind, current
 from dayshift.agents.declaration import agent
 from dayshift.agents.errors import Fatal, Retry
 from dayshift.agents.loading import LoadedAgents, load
+from dayshift.agents.model_use import asks_for_model
 from dayshift.agents.registered import Agent
 from dayshift.agents.usage import CallMeter, add_usage
 from dayshift.agents.values import Unencodable
@@ -19,6 +20,7 @@ __all__ = [
     "Unencodable",
     "add_usage",
     "agent",
+    "asks_for_model",
     "bind",
     "current",
     "load",

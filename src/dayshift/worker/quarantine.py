@@ -33,14 +33,14 @@ AGAIN_AFTER_MS = 5_000
 
 
 class Process(Protocol):
-    """A child process; `asyncio.subprocess.Process` is one."""
+    """A child process; `supervisor.Child` is one."""
 
     @property
     def pid(self) -> int: ...
 
-    async def wait(self) -> int: ...
+    async def wait_ended(self) -> int: ...
 
-    def terminate(self) -> None: ...
+    def drain(self) -> None: ...
 
     def kill(self) -> None: ...
 
@@ -68,7 +68,7 @@ class Quarantine:
                 Note(message=f"task {attempt.task_id} runs alone, in process {child.pid}: two workers died running it")
             )
             try:
-                exit_code = await child.wait()
+                exit_code = await child.wait_ended()
             except asyncio.CancelledError:
                 exit_code = await self._end(child)
                 await self._settle(attempt, child_id, exit_code)
@@ -76,13 +76,13 @@ class Quarantine:
             await self._settle(attempt, child_id, exit_code)
 
     async def _end(self, child: Process) -> int:
-        _tell_if_alive(child.terminate)
+        child.drain()
         try:
             async with asyncio.timeout(END_SECONDS):
-                return await child.wait()
+                return await child.wait_ended()
         except TimeoutError:
-            _tell_if_alive(child.kill)
-            return await child.wait()
+            child.kill()
+            return await child.wait_ended()
 
     async def _settle(self, attempt: Attempt, child_id: str, exit_code: int) -> None:
         if exit_code != 0:
@@ -100,10 +100,3 @@ def _later(place: Place) -> Place:
     """A child that dies before it starts anything would otherwise be started again at once, and for ever."""
     soon_ms = int(clock.now().timestamp() * 1000) + AGAIN_AFTER_MS
     return msgspec.structs.replace(place, run_at_ms=max(place.run_at_ms, soon_ms))
-
-
-def _tell_if_alive(signal: Callable[[], None]) -> None:
-    try:
-        signal()
-    except ProcessLookupError:
-        return
