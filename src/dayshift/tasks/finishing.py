@@ -156,11 +156,19 @@ def finished_task(started: Started, outcome: Outcome, finished: Finished, versio
         started_at=started.started_at,
         finished_at=finished.finished_at,
         usage=outcome.usage,
-        timing=outcome.timing,
+        timing=_timing_of(started, outcome, finished),
         metadata=msgspec.Raw(started.metadata),
         trace_id=started.trace_id,
         version=version,
     )
+
+
+def _timing_of(started: Started, outcome: Outcome, finished: Finished) -> Timing:
+    """The total is from acceptance to the end by the ledger's clock, as the ledger shows it."""
+    if finished.finished_at is None:
+        return outcome.timing
+    total = max(0.0, (finished.finished_at - started.created_at).total_seconds())
+    return msgspec.structs.replace(outcome.timing, total=round(total, 6))
 
 
 def _place_of(started: Started, finished: Finished) -> Place:
@@ -170,7 +178,7 @@ def _place_of(started: Started, finished: Finished) -> Place:
         priority=started.priority,
         tenant=started.tenant,
         seq=started.seq,
-        run_at_ms=int(finished.run_at.timestamp() * 1000),
+        run_at_ms=round(finished.run_at.timestamp() * 1000),
     )
 
 

@@ -27,6 +27,7 @@ from dayshift.tasks.patience import until_answered
 from dayshift.telemetry import emit
 
 _WISH_BYTES = 200
+_CLOCK_SKEW_PAUSE_SECONDS = 0.05
 _STAYS_CLAIMED = frozenset({"quarantine", "worker_released"})
 _ENDED_BY_THE_START = frozenset({"cancelled", "expired"})
 
@@ -105,7 +106,11 @@ class Starting:
             self._background.spawn(self._tell_the_end(refusal.task_id), where="tasks.starting")
 
     async def _put_off(self, task_id: str, worker_id: str) -> None:
-        """Give the task its place again, at the time that the ledger says."""
+        """Give the task its place again, at the time that the ledger says.
+
+        A plane whose clock is ahead thinks that this time has come: a pause keeps it from proposing the task in a circle.
+        """
+        await asyncio.sleep(_CLOCK_SKEW_PAUSE_SECONDS)
         place = await until_answered(lambda: self._ledger.tasks.place_of(task_id))
         self._outbox.ack(worker_id, Ack(task_id=task_id, again=place))
 
