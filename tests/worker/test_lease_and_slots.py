@@ -18,13 +18,14 @@ def test_a_lease_is_valid_while_a_beat_was_sent_lately(monkeypatch):
     now += 0.2
     assert not lease.is_valid()
     lease.confirm(now)
-    assert lease.is_valid()
+    assert not lease.is_valid()
+    assert lease.lost_because == "confirmed by neither plane for 8 s"
 
 
 def test_a_lost_lease_stays_lost():
     lease = Lease("worker_1")
-    assert lease.lose("first")
-    assert not lease.lose("second")
+    lease.lose("first")
+    lease.lose("second")
     lease.confirm(clock.boottime_seconds())
     assert not lease.is_valid()
     assert lease.lost_because == "first"

@@ -5,9 +5,14 @@ import os
 import signal
 import time
 
+import redis.asyncio
+
 from dayshift.domain.events import LeaseLost, LoopBlocked
 from dayshift.domain.task import Status
+from dayshift.hotplane import Plane
+from dayshift.ledger import Ledger
 from dayshift.telemetry import subscribe
+from dayshift.worker import lease as lease_module
 from tests.worker.house import agents_under_test, until, working
 
 
@@ -26,6 +31,59 @@ async def test_a_superseded_worker_stops_its_attempts_and_goes_on_under_a_new_id
         assert (task.status, task.attempt, task.losses, task.failures) == (Status.RUNNING, 2, 1, 0)
         assert (await house.finished(await house.submit("echo", text="on"))).status is Status.SUCCEEDED
     end()
+
+
+async def test_a_worker_that_neither_plane_confirms_stops_by_itself(house, monkeypatch):
+    monkeypatch.setattr(lease_module, "VALID_SECONDS", 1.0)
+    lost = []
+    end = subscribe(LeaseLost, lost.append)
+    unreachable = "postgresql://postgres@127.0.0.1:1/none", "redis://127.0.0.1:1/0"
+    planes = lambda: (Ledger(unreachable[0], pool_size=1), Plane(unreachable[1]))  # noqa: E731 - one line says it
+    async with working(house, heartbeat_planes=planes) as worker:
+        first_id = worker.worker_id
+        task_id = await house.submit("waits")
+        await until(lambda: lost)
+        assert (lost[0].worker_id, lost[0].reason) == (first_id, "confirmed by neither plane for 1 s")
+        await until(lambda: worker.worker_id != first_id)
+        assert (await house.ledger.tasks.get(task_id, None)).failures == 0
+    end()
+
+
+async def test_a_worker_that_was_stopped_and_declared_dead_writes_nothing_when_it_goes_on(house, tmp_path):
+    log = tmp_path / "log"
+    process = house.start_process()
+    try:
+        await until_listed(house, 1)
+        task_id = await house.submit("naps", seconds=1.0, log=str(log))
+        await until(log.exists)
+        [row] = await house.ledger.workers.list()
+        process.send_signal(signal.SIGSTOP)
+        await house.services.rescue.rescue_worker(row.id, "stopped")
+        async with working(house):
+            task = await house.finished(task_id)
+            assert (task.attempt, task.losses, int(bytes(task.output))) == (2, 1, os.getpid())
+        process.send_signal(signal.SIGCONT)
+        await until_listed(house, 1)  # it has registered anew
+        [anew] = await house.ledger.workers.list()
+        assert (anew.pid, anew.id != row.id) == (process.pid, True)
+        task = await house.ledger.tasks.get(task_id, None)
+        assert (task.attempt, int(bytes(task.output))) == (2, os.getpid())
+    finally:
+        end_processes([process])
+
+
+async def test_a_worker_goes_on_after_the_plane_was_lost(house):
+    async with working(house):
+        running = await house.submit("naps", seconds=1.0)
+        await house.event(running, "task.started")
+        client = redis.asyncio.from_url(house.valkey_url)
+        await client.flushdb()
+        await client.aclose()
+        later = await house.submit("echo", text="later")
+        assert await house.services.rebuild.rebuild_if_lost()
+        assert (await house.finished(later)).status is Status.SUCCEEDED
+        task = await house.finished(running)
+        assert (task.status, task.attempt) == (Status.SUCCEEDED, 1)
 
 
 async def test_a_blocked_loop_keeps_its_lease_and_is_reported(house):

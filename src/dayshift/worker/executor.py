@@ -28,7 +28,6 @@ from dayshift.worker.emitting import Emitter
 from dayshift.worker.entering import Ending, Raised, Returned, enter
 from dayshift.worker.figures import with_figures
 from dayshift.worker.judging import Judge, describe
-from dayshift.worker.lease import Lease
 from dayshift.worker.slots import Slots
 
 STACK_LIMIT_FRAMES = 30
@@ -37,8 +36,8 @@ STACK_LIMIT_FRAMES = 30
 class Executor:
     """Takes attempts that hold a slot and leaves it free.
 
-    `on_quarantine` runs a task that must be alone; `on_released` is told that the ledger calls this worker dead;
-    `on_entering` hears the seconds that an attempt may take, just before its code is entered.
+    `on_quarantine` runs a task that must be alone; `on_entering` hears the seconds that an attempt may take, just before
+    its code is entered.
     """
 
     def __init__(
@@ -51,7 +50,6 @@ class Executor:
         agents: Mapping[str, Agent],
         slots: Slots,
         on_quarantine: Callable[[Attempt], Awaitable[None]],
-        on_released: Callable[[Lease], None],
         on_entering: Callable[[float], None] | None = None,
         is_quarantine: bool = False,
     ) -> None:
@@ -62,7 +60,6 @@ class Executor:
         self._agents = agents
         self._slots = slots
         self._on_quarantine = on_quarantine
-        self._on_released = on_released
         self._on_entering = on_entering
         self._is_quarantine = is_quarantine
 
@@ -108,7 +105,7 @@ class Executor:
             if answer.reason == "quarantine":
                 await attempt.while_starting(lambda: self._on_quarantine(attempt))
             elif answer.reason == "worker_released":
-                self._on_released(attempt.lease)
+                attempt.lease.lose("declared dead by others")  # the heartbeat sees it, and tells the worker
             return None
         attempt.started = answer
         return attempt.started

@@ -7,7 +7,7 @@ plane of its own, and asks the worker's loop for nothing. Its duties:
    this worker dead (`released`, for good) and which tasks a person wants cancelled.
 2. Beat in the hot plane every 2 s, with the digest of what is held; on a difference send the full list. Each plane has
    a loop of its own, so that one that hangs does not hold up the other.
-3. Notice that the lease is lost: released, or confirmed by neither plane for 8 s.
+3. Notice that the lease is lost (released, confirmed by neither plane for 8 s, or so said by a refused start), and tell.
 
 What it learns it hands to the worker's event loop. When that is blocked, the lease object says "lost" all the same.
 """
@@ -24,7 +24,7 @@ from dayshift.domain.events import Fault
 from dayshift.hotplane import Plane, digest
 from dayshift.ledger import Ledger
 from dayshift.telemetry import emit
-from dayshift.worker.lease import VALID_SECONDS, Lease
+from dayshift.worker.lease import Lease
 from dayshift.worker.slots import Slots
 
 BEAT_SECONDS = 2.0
@@ -63,6 +63,7 @@ class Heartbeat:
         self._workers_loop = asyncio.get_running_loop()
         self._own_loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
+        self._told_lost: Lease | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run_thread, name="dayshift-heartbeat", daemon=True)
 
@@ -114,7 +115,7 @@ class Heartbeat:
                     if not is_open:
                         await open_it()
                         is_open = True
-                    if self._lease.lost_because is None:
+                    if self._lease.is_valid():
                         await beat()
             except Exception as error:  # noqa: BLE001 - the heart must go on
                 emit(_fault(error))
@@ -130,7 +131,7 @@ class Heartbeat:
         )
         plane.epoch = answer.epoch
         if answer.released:
-            self._lose(lease, "declared dead by others")
+            lease.lose("declared dead by others")
             return
         lease.confirm(sent_boottime)
         if answer.cancels:
@@ -150,12 +151,9 @@ class Heartbeat:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             lease = self._lease
-            if lease.lost_because is None and not lease.is_valid():
-                self._lose(lease, f"confirmed by neither plane for {VALID_SECONDS:g} s")
-
-    def _lose(self, lease: Lease, reason: str) -> None:
-        if lease.lose(reason):
-            self._tell(self._on_lost, lease)
+            if not lease.is_valid() and lease is not self._told_lost:
+                self._told_lost = lease
+                self._tell(self._on_lost, lease)
 
     def _tell(self, listener: Callable[[Word], None], word: Word) -> None:
         if not self._workers_loop.is_closed():

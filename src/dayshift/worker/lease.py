@@ -5,7 +5,9 @@ worker must stop before: when neither has confirmed a beat for 8 s, counted from
 a clock that goes on while the machine sleeps. A blocked loop or a SIGSTOP cannot be interrupted from outside, hence the
 lease is asked at every door (start, emit) and not trusted to have been told.
 
-One object a worker id. A lost lease stays lost: the process goes on under a new id, with a new object.
+One object a worker id. A lost lease stays lost, whoever noticed it first: an attempt that was turned away at a door must
+not find that a late beat has revived the lease, as nobody else would then take its task over. The process goes on under
+a new id, with a new object.
 """
 
 from dayshift.domain import clock
@@ -25,17 +27,13 @@ class Lease:
         """One of the planes answered the beat that was sent at that moment."""
         self._confirmed_boottime = max(self._confirmed_boottime, sent_boottime)
 
-    def lose(self, reason: str) -> bool:
-        """Give the lease up for good; False when it was lost before."""
-        if self.lost_because is not None:
-            return False
-        self.lost_because = reason
-        return True
+    def lose(self, reason: str) -> None:
+        """Give the lease up for good. The first reason stands."""
+        if self.lost_because is None:
+            self.lost_because = reason
 
     def is_valid(self) -> bool:
-        """Whether this worker may still act."""
-        return self.lost_because is None and self.unconfirmed_seconds() < VALID_SECONDS
-
-    def unconfirmed_seconds(self) -> float:
-        """How long ago the last confirmed beat was sent."""
-        return clock.boottime_seconds() - self._confirmed_boottime
+        """Whether this worker may still act. Once it said no, it never says yes again."""
+        if self.lost_because is None and clock.boottime_seconds() - self._confirmed_boottime >= VALID_SECONDS:
+            self.lose(f"confirmed by neither plane for {VALID_SECONDS:g} s")
+        return self.lost_because is None

@@ -75,7 +75,6 @@ class Worker:
             agents=loaded.agents,
             slots=self._slots,
             on_quarantine=quarantine.run,
-            on_released=self._lose_lease_by_answer,
             on_entering=alone.end_unless_finished if is_quarantine else None,
             is_quarantine=is_quarantine,
         )
@@ -180,11 +179,6 @@ class Worker:
                 self._executor.begin(attempt)
         for lane in claim.refill:
             self._services.background.spawn(self._services.refill.refill(lane), where="refill")
-
-    def _lose_lease_by_answer(self, lease: Lease) -> None:
-        """A refused start said it before the heartbeat did."""
-        if lease.lose("declared dead by others"):
-            self._on_lease_lost(lease)
 
     def _on_lease_lost(self, lease: Lease) -> None:
         attempts = self._slots.held_by(lease)
