@@ -52,8 +52,15 @@ def with_value(document: Any, path: Path, value: Any) -> Any:
 
 def changes_to_put(state: SettingsState, path: Path, value: Any) -> Changes:
     """What to store so that the document holds `value` at `path`."""
-    below: Changes = {canonical(stored): None for stored, _ in _by_path(state.entries) if _lies_below(stored, path)}
-    return {canonical(path): _encoded(value), **below}
+    changes: Changes = {canonical(path): _encoded(value)}
+    for stored, entry in _by_path(state.entries):
+        if _lies_below(stored, path):
+            changes[canonical(stored)] = None
+        elif _lies_below(path, stored):
+            whole, inner = msgspec.json.decode(entry.value or b"null"), path[len(stored) :]
+            if not _is_object(whole, inner[:-1]):  # a plain value stands where an object is to be (in a tenant's flags)
+                changes[canonical(stored)] = _encoded(with_value(whole, inner, value))
+    return changes
 
 
 def changes_to_unset(state: SettingsState, path: Path) -> Changes:
@@ -63,8 +70,7 @@ def changes_to_unset(state: SettingsState, path: Path) -> Changes:
         if _lies_below(stored, path):
             changes[canonical(stored)] = None
         elif _lies_below(path, stored):
-            inner = path[len(stored) :]
-            whole = msgspec.json.decode(entry.value or b"null")
+            whole, inner = msgspec.json.decode(entry.value or b"null"), path[len(stored) :]
             if value_at(whole, inner) is not MISSING:
                 changes[canonical(stored)] = _encoded(with_value(whole, inner, MISSING))
     return changes
@@ -88,6 +94,14 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 def _by_path(entries: Mapping[str, SettingsEntry]) -> list[tuple[Path, SettingsEntry]]:
     return [(parse(text), entry) for text, entry in entries.items()]
+
+
+def _is_object(document: Any, path: Path) -> bool:
+    """Whether nothing but objects, or nothing at all, lies on the way to the path and at its end."""
+    return all(
+        isinstance(found, dict) or found is MISSING
+        for found in (value_at(document, path[:depth]) for depth in range(len(path) + 1))
+    )
 
 
 def _lies_below(path: Path, above: Path) -> bool:
