@@ -104,6 +104,7 @@ async def exits(ctx: Context, counter: str) -> None:
 
 @agent
 async def naps(ctx: Context, seconds: float, log: str = "") -> int:
+    note(ctx.task_id)
     if log:
         append_line(log, f"{os.getpid()} {ctx.task_id} {ctx.attempt}")
     await asyncio.sleep(seconds)

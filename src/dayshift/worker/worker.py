@@ -58,7 +58,7 @@ class Worker:
     ) -> None:
         self._services = services
         self._loaded = loaded
-        self._grace_seconds = grace_seconds
+        self._grace_seconds = 0.0 if is_quarantine else grace_seconds  # its parent has used up the grace before
         self._is_quarantine = is_quarantine
         self._lease = lease or Lease(ids.new(ids.WORKER))
         self._draining = asyncio.Event()
