@@ -207,9 +207,7 @@ async def _work(
         house.settings.on_change(lambda _settings: worker.look_again())
         obeying = asyncio.create_task(_obey(lifecycle, worker), name="lifecycle")
         if alone_with is None:
-            working = asyncio.create_task(worker.run(), name="worker")
-            lifecycle.say_ready()
-            await working
+            await worker.run(on_ready=lifecycle.say_ready)
         else:
             await worker.run_alone(alone_with)
         obeying.cancel()

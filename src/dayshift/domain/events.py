@@ -193,7 +193,7 @@ class ProcessChanged(Event):
     """The supervisor started, lost, replaced or stopped a process. `change`: started, ready, died, draining, stopped."""
 
     kind: str
-    pid: int
+    child_pid: int
     change: str
     detail: str | None = None
 

@@ -11,6 +11,7 @@ the next request, which its client would have to count as failed.
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -36,6 +37,7 @@ async def serve(
     app: ASGIApp, listener: socket.socket, drain: Drain, draining: asyncio.Event, *, grace_seconds: float
 ) -> None:
     """Serve until `draining` is set, then leave within about `grace_seconds`."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the supervisor says when a gateway comes and goes
     config = uvicorn.Config(
         app,
         loop="none",

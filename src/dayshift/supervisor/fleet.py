@@ -59,7 +59,7 @@ async def _replace_if_it_starts(post: Post) -> None:
         await post.replace()
     except ChildFailed as failure:
         detail = f"{failure.message} The process before it goes on."
-        emit(ProcessChanged(kind=post.kind, pid=0, change="failed", detail=detail))
+        emit(ProcessChanged(kind=post.kind, child_pid=0, change="failed", detail=detail))
 
 
 async def _fill(stage: Sequence[Post]) -> None:

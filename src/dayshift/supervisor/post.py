@@ -86,7 +86,7 @@ class Post:
 
     async def _start(self) -> Child:
         child = await self._spawn()
-        emit(ProcessChanged(kind=self.kind, pid=child.pid, change="started"))
+        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="started"))
         try:
             await child.wait_ready(READY_TIMEOUT_SECONDS)
         except ChildFailed:
@@ -97,7 +97,7 @@ class Post:
             await child.wait_ended()
             await self._after_death(child)
             raise
-        emit(ProcessChanged(kind=self.kind, pid=child.pid, change="ready"))
+        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="ready"))
         return child
 
     def _take(self, child: Child) -> None:
@@ -106,7 +106,7 @@ class Post:
 
     async def _keep_filled(self, child: Child) -> None:
         status = await child.wait_ended()
-        emit(ProcessChanged(kind=self.kind, pid=child.pid, change="died", detail=describe_exit(status)))
+        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="died", detail=describe_exit(status)))
         self._child = None
         # Shielded: a rolling restart may cancel this watch, but not what a death leaves to be put right.
         await asyncio.shield(self._after_death(child))
@@ -118,12 +118,12 @@ class Post:
             try:
                 self._take(await self._start())
             except ChildFailed as failure:
-                emit(ProcessChanged(kind=self.kind, pid=0, change="failed", detail=failure.message))
+                emit(ProcessChanged(kind=self.kind, child_pid=0, change="failed", detail=failure.message))
             else:
                 return
 
     async def _see_off(self, child: Child) -> None:
-        emit(ProcessChanged(kind=self.kind, pid=child.pid, change="draining"))
+        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="draining"))
         await child.stop(self._grace_seconds)
         await self._after_death(child)
-        emit(ProcessChanged(kind=self.kind, pid=child.pid, change="stopped"))
+        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="stopped"))

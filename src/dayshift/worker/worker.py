@@ -12,6 +12,7 @@ of theirs is written; the old id is rescued like a dead worker's; a new one is r
 """
 
 import asyncio
+from collections.abc import Callable
 
 from dayshift.agents import LoadedAgents
 from dayshift.domain import clock, ids
@@ -104,12 +105,13 @@ class Worker:
         """The id under which this process works now."""
         return self._lease.worker_id
 
-    async def run(self) -> None:
-        """Work until drained."""
+    async def run(self, *, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Work until drained. `on_ready` is called when this worker is known, beats, and claims."""
         await self._begin()
         reporting = asyncio.create_task(self._report_slots(), name="worker-slots")
         claiming = asyncio.create_task(self._claimer.run(), name="worker-claimer")
         emit(WorkerReady(worker_id=self.worker_id, agents=sorted(self._loaded.agents), slots=self._slots.total))
+        on_ready()
         await self._draining.wait()
         await self._drain(claiming)
         self._watchdog.stop()
