@@ -6,7 +6,9 @@ from itertools import count
 
 from dayshift.domain import ids
 from dayshift.domain.task import Place
-from dayshift.hotplane import Ack, Plane
+from dayshift.hotplane import Ack, Plane, Reconciled, channels
+
+__all__ = ["Ack", "Place", "Reconciled", "channels", "claim", "ids", "places", "run_through", "worker"]
 
 _seq = count(1)
 

@@ -2,12 +2,12 @@
 
 import asyncio
 
+import crowd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dayshift.hotplane import Ack, HotBound, Plane
-import crowd
 
 
 @pytest.mark.by_url

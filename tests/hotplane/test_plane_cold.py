@@ -1,0 +1,93 @@
+"""Long backlogs: what is kept hot, what comes with a refill, and that nothing is stranded in between."""
+
+import crowd
+import pytest
+
+from dayshift.hotplane import Ack, HotBound, Lane
+
+BOUND = HotBound(agent_ready=20, lane_floor=8, low_water=10, page=10)
+
+
+@pytest.fixture
+def plane(plane):
+    plane._state.bound = BOUND
+    return plane
+
+
+async def ask_for_refill(plane, worker_id, number):
+    return await plane.claim(worker_id, crowd.ids.new("request_"), [("agent", -1)], number)
+
+
+async def test_a_lane_goes_cold_when_too_much_is_ready_but_keeps_its_floor(plane):
+    first = crowd.places(25, tenant="a")
+    assert await plane.enqueue(first) == ["ready"] * 20 + ["cold"] * 5
+    assert await plane.enqueue(crowd.places(10, tenant="b")) == ["ready"] * 8 + ["cold"] * 2
+    assert await plane.enqueue(first[:1]) == ["ready"]
+    assert await plane.enqueue(first[-1:]) == ["cold"]
+
+
+async def test_a_lane_that_runs_low_is_refilled_by_one_worker_at_a_time(plane):
+    queued = crowd.places(40)
+    await plane.enqueue(queued)
+    one, other = crowd.worker(), crowd.worker()
+    assert (await ask_for_refill(plane, one, 5)).refill == []
+    [lane] = (await ask_for_refill(plane, one, 10)).refill
+    assert (lane.agent, lane.priority, lane.tenant, lane.from_seq) == ("agent", 5, "a", queued[20].seq)
+    assert (await ask_for_refill(plane, other, 1)).refill == []
+    assert await plane.refill(lane, queued[20:30], queued[30].seq)
+    assert not await plane.refill(lane, queued[20:30], queued[30].seq)
+    got = (await ask_for_refill(plane, other, 40)).task_ids
+    assert got == [place.id for place in queued[16:30]]
+
+
+async def test_what_is_refused_during_a_refill_is_not_stranded(plane):
+    queued = crowd.places(25)
+    await plane.enqueue(queued)
+    worker_id = crowd.worker()
+    [lane] = (await ask_for_refill(plane, worker_id, 20)).refill
+    late = crowd.places(1)
+    assert await plane.enqueue(late) == ["cold"]
+    assert await plane.refill(lane, queued[20:], None)
+    claim = await ask_for_refill(plane, worker_id, 10)
+    assert claim.task_ids == [place.id for place in queued[20:]]
+    assert [again.from_seq for again in claim.refill] == [late[0].seq]
+    assert await plane.refill(claim.refill[0], late, None)
+    assert await crowd.claim(plane, worker_id, 2) == [late[0].id]
+    assert await plane.enqueue(more := crowd.places(1)) == ["ready"]
+    assert await crowd.claim(plane, worker_id, 2) == [more[0].id]
+
+
+async def test_a_refill_that_died_with_its_worker_is_given_out_again(plane):
+    queued = crowd.places(25)
+    await plane.enqueue(queued)
+    [lost] = (await ask_for_refill(plane, crowd.worker(), 20)).refill
+    worker_id = crowd.worker()
+    waiting = await ask_for_refill(plane, worker_id, 1)
+    assert waiting.refill == []
+    assert waiting.next_due_ms is not None
+    while await plane.now_us() < waiting.next_due_ms * 1_000:
+        await plane.promote()
+    [again] = (await ask_for_refill(plane, worker_id, 1)).refill
+    assert not await plane.refill(lost, queued[20:], None)
+    assert await plane.refill(again, queued[20:], None)
+
+
+async def test_a_lane_marked_cold_asks_for_its_tail_and_wakes_somebody(plane):
+    sub = plane.subscriber()
+    worker_id = crowd.worker()
+    await sub.add(crowd.channels.worker(worker_id))
+    assert (await ask_for_refill(plane, worker_id, 1)).refill == []
+    await plane.mark_cold([Lane("agent", 5, "a", 7)])
+    assert await anext(aiter(sub)) == (crowd.channels.worker(worker_id), b"wake")
+    [lane] = (await ask_for_refill(plane, worker_id, 1)).refill
+    assert lane.from_seq == 7
+    await sub.close()
+
+
+async def test_a_retried_task_of_a_cold_lane_goes_to_its_head(plane):
+    queued = crowd.places(25)
+    await plane.enqueue(queued)
+    worker_id = crowd.worker()
+    [first] = await crowd.claim(plane, worker_id, 1)
+    await plane.ack(worker_id, [Ack(first, 0.1, queued[0])])
+    assert await crowd.claim(plane, worker_id, 1) == [first]

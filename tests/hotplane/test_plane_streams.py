@@ -1,0 +1,84 @@
+"""Live events: numbers, refusals, resuming, and the push that comes with them."""
+
+import pytest
+
+from dayshift.domain.stream import Append
+from dayshift.hotplane import channels, keys
+from dayshift.hotplane.channels import EventNotice, event_of, task_id_of
+
+
+def event(task_id, attempt, kind, data=b"{}"):
+    return Append(task_id, attempt, kind, data)
+
+
+@pytest.mark.by_url
+async def test_events_are_numbered_by_the_clock_and_read_from_anywhere(plane):
+    before = await plane.now_us()
+    numbers = await plane.append(
+        [
+            event("task_1", 0, "task.queued"),
+            event("task_1", 1, "task.started"),
+            event("task_1", 1, "agent.event", b"{1}"),
+        ]
+    )
+    assert numbers == sorted(set(numbers))
+    assert before <= numbers[0]
+    page = await plane.read("task_1")
+    assert [(e.number, e.type, e.data) for e in page.events] == list(
+        zip(numbers, ["task.queued", "task.started", "agent.event"], [b"{}", b"{}", b"{1}"], strict=True)
+    )
+    assert page.starts_at_beginning
+    assert [e.number for e in (await plane.read("task_1", after=numbers[0], limit=1)).events] == numbers[1:2]
+    assert (await plane.read("task_1", after=numbers[2])).events == []
+    assert not (await plane.read("task_unknown")).starts_at_beginning
+
+
+async def test_a_lower_attempt_and_a_repetition_are_refused(plane):
+    assert (await plane.append([event("t", 2, "task.started")]))[0]
+    assert await plane.append([event("t", 1, "agent.event"), event("t", 2, "task.started")]) == [0, 0]
+    done = event("t", 2, "task.succeeded")
+    assert (await plane.append([done]))[0]
+    assert await plane.append([done, event("t", 2, "agent.event"), event("t", 1, "task.failed")]) == [0, 0, 0]
+    assert (await plane.append([event("t", 2, "task.queued")]))[0]
+    assert (await plane.append([event("t", 3, "agent.event")]))[0]
+
+
+async def test_a_stream_that_was_lost_goes_on_with_higher_numbers_and_says_so(plane):
+    [first] = await plane.append([event("t", 0, "task.queued")])
+    await plane.forget("t")
+    [second] = await plane.append([event("t", 1, "task.started")])
+    assert second > first
+    assert not (await plane.read("t", after=first)).starts_at_beginning
+
+
+async def test_an_event_is_pushed_whole_unless_it_is_large(plane):
+    sub = plane.subscriber()
+    await sub.add(channels.task("t"))
+    large = b"x" * 70_000
+    numbers = await plane.append([event("t", 0, "task.queued", b"{|}"), event("t", 0, "task.failed", large)])
+    messages = aiter(sub)
+    channel, payload = await anext(messages)
+    assert task_id_of(channel) == "t"
+    assert task_id_of(channels.ALL) is None
+    assert event_of(payload) == EventNotice(numbers[0], "task.queued", b"{|}")
+    assert event_of((await anext(messages))[1]) == EventNotice(numbers[1], "task.failed", None)
+    await sub.close()
+
+
+async def test_a_stream_lives_as_long_as_its_task_and_the_setting_say(plane):
+    async def lives():
+        return int(await plane._wire.ask(b"TTL", keys.stream("t")))
+
+    await plane.append([event("t", 0, "task.queued")])
+    assert 6 * 86_400 < await lives() <= 7 * 86_400
+    plane.finished_seconds = 60
+    await plane.append([event("t", 0, "task.cancelled")])
+    assert 0 < await lives() <= 60
+    await plane.expire("t", 5)
+    assert 0 < await lives() <= 5
+
+
+async def test_a_stream_is_bounded(plane):
+    for _ in range(11):
+        await plane.append([event("t", 0, "agent.event", str(number).encode()) for number in range(1_000)])
+    assert int(await plane._wire.ask(b"XLEN", keys.stream("t"))) < 10_500
