@@ -10,7 +10,7 @@ class Event(Struct, frozen=True, kw_only=True):
     """Base of all domain events. The task's ids come from the bound log context where there is one."""
 
 
-class TaskAccepted(Event):
+class TaskAccepted(Event, frozen=True, kw_only=True):
     task_id: str
     agent: str
     tenant: str
@@ -18,7 +18,7 @@ class TaskAccepted(Event):
     trace_id: str | None = None
 
 
-class TaskStarted(Event):
+class TaskStarted(Event, frozen=True, kw_only=True):
     task_id: str
     agent: str
     tenant: str
@@ -27,7 +27,7 @@ class TaskStarted(Event):
     takeover: bool = False
 
 
-class TaskFinished(Event):
+class TaskFinished(Event, frozen=True, kw_only=True):
     """An attempt ended the task. `status` is succeeded, failed or cancelled."""
 
     task_id: str
@@ -40,7 +40,7 @@ class TaskFinished(Event):
     error_message: str | None = None
 
 
-class TaskRetrying(Event):
+class TaskRetrying(Event, frozen=True, kw_only=True):
     task_id: str
     agent: str
     tenant: str
@@ -50,7 +50,7 @@ class TaskRetrying(Event):
     delay_seconds: float
 
 
-class TaskGivenBack(Event):
+class TaskGivenBack(Event, frozen=True, kw_only=True):
     """A draining worker handed a task back: no failure, no loss."""
 
     task_id: str
@@ -58,7 +58,7 @@ class TaskGivenBack(Event):
     attempt: int
 
 
-class TaskLost(Event):
+class TaskLost(Event, frozen=True, kw_only=True):
     """An attempt's worker vanished."""
 
     task_id: str
@@ -68,34 +68,34 @@ class TaskLost(Event):
     poisoned: bool = False
 
 
-class AttemptSuperseded(Event):
+class AttemptSuperseded(Event, frozen=True, kw_only=True):
     task_id: str
     attempt: int
     where: str
 
 
-class StartRefused(Event):
+class StartRefused(Event, frozen=True, kw_only=True):
     task_id: str
     reason: str
 
 
-class WorkerReady(Event):
+class WorkerReady(Event, frozen=True, kw_only=True):
     worker_id: str
     agents: list[str]
     slots: int
 
 
-class WorkerDraining(Event):
+class WorkerDraining(Event, frozen=True, kw_only=True):
     worker_id: str
     running: int
     grace_seconds: float
 
 
-class WorkerStopped(Event):
+class WorkerStopped(Event, frozen=True, kw_only=True):
     worker_id: str
 
 
-class WorkerDead(Event):
+class WorkerDead(Event, frozen=True, kw_only=True):
     """Both planes, or its supervisor, say that a worker is gone; its tasks were requeued."""
 
     worker_id: str
@@ -103,12 +103,12 @@ class WorkerDead(Event):
     reason: str
 
 
-class WorkerSlots(Event):
+class WorkerSlots(Event, frozen=True, kw_only=True):
     free: int
     busy: int
 
 
-class LeaseLost(Event):
+class LeaseLost(Event, frozen=True, kw_only=True):
     """This worker could not confirm its lease in either plane, or was declared dead; it stopped its attempts."""
 
     worker_id: str
@@ -116,41 +116,41 @@ class LeaseLost(Event):
     attempts: int
 
 
-class LoopBlocked(Event):
+class LoopBlocked(Event, frozen=True, kw_only=True):
     """The event loop did not turn for a while; `stack` is the blocking thread's stack."""
 
     blocked_seconds: float
     stack: str
 
 
-class LoopLag(Event):
+class LoopLag(Event, frozen=True, kw_only=True):
     lag_seconds: float
 
 
-class LedgerCommit(Event):
+class LedgerCommit(Event, frozen=True, kw_only=True):
     operation: str
     rows: int
     duration_seconds: float
 
 
-class DependencyLost(Event):
+class DependencyLost(Event, frozen=True, kw_only=True):
     """`dependency`: ledger, plane."""
 
     dependency: str
     error: str
 
 
-class DependencyBack(Event):
+class DependencyBack(Event, frozen=True, kw_only=True):
     dependency: str
     away_seconds: float
 
 
-class PlaneLost(Event):
+class PlaneLost(Event, frozen=True, kw_only=True):
     reason: str
     epoch: int
 
 
-class PlaneRebuilt(Event):
+class PlaneRebuilt(Event, frozen=True, kw_only=True):
     epoch: int
     ready: int
     delayed: int
@@ -158,7 +158,7 @@ class PlaneRebuilt(Event):
     duration_seconds: float
 
 
-class DepthMeasured(Event):
+class DepthMeasured(Event, frozen=True, kw_only=True):
     queue: str
     ready: int
     delayed: int
@@ -167,20 +167,20 @@ class DepthMeasured(Event):
     oldest_seconds: float
 
 
-class HttpRequest(Event):
+class HttpRequest(Event, frozen=True, kw_only=True):
     route: str
     method: str
     status: int
     duration_seconds: float
 
 
-class SettingsChanged(Event):
+class SettingsChanged(Event, frozen=True, kw_only=True):
     version: int
     path: str | None = None
     by: str | None = None
 
 
-class Fault(Event):
+class Fault(Event, frozen=True, kw_only=True):
     """Something failed that nobody asked for. `where` is a stable word for the place, `error_type` a class name."""
 
     where: str
@@ -189,7 +189,7 @@ class Fault(Event):
     stack: str | None = None
 
 
-class ProcessChanged(Event):
+class ProcessChanged(Event, frozen=True, kw_only=True):
     """The supervisor started, lost, replaced or stopped a process. `change`: started, ready, died, draining, stopped."""
 
     kind: str
@@ -198,7 +198,7 @@ class ProcessChanged(Event):
     detail: str | None = None
 
 
-class Note(Event):
+class Note(Event, frozen=True, kw_only=True):
     """A plain sentence for the operator, e.g. what a laptop run decided by itself."""
 
     message: str
