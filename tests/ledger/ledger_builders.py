@@ -11,13 +11,28 @@ from dayshift.ledger import Finish, Ledger, Outcome, StartRefusal, StartWish, Wo
 
 def new_task(**fields) -> NewTask:
     return NewTask(
-        **{"id": ids.new(ids.TASK), "tenant": "acme", "agent": "echo", "queue": "default", "input": b'{"n":1}', **fields}
+        **{
+            "id": ids.new(ids.TASK),
+            "tenant": "acme",
+            "agent": "echo",
+            "queue": "default",
+            "input": b'{"n":1}',
+            **fields,
+        }
     )
 
 
 def worker_row(**fields) -> WorkerRow:
     return WorkerRow(
-        **{"id": ids.new(ids.WORKER), "pid": 1, "host": "box", "version": "v1", "agents": ["echo"], "slots": 8, **fields}
+        **{
+            "id": ids.new(ids.WORKER),
+            "pid": 1,
+            "host": "box",
+            "version": "v1",
+            "agents": ["echo"],
+            "slots": 8,
+            **fields,
+        }
     )
 
 

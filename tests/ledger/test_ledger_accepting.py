@@ -57,7 +57,11 @@ async def test_delay_and_run_at_come_from_the_ledgers_clock_and_never_lie_in_the
 
 
 async def test_a_repeated_batch_inserts_and_counts_nothing_twice(ledger, database_url):
-    batch = [new_task(conversation="c"), new_task(conversation="c"), new_task(idempotency_key="k", idempotency_hash=b"h")]
+    batch = [
+        new_task(conversation="c"),
+        new_task(conversation="c"),
+        new_task(idempotency_key="k", idempotency_hash=b"h"),
+    ]
     first = await ledger.tasks.accept(batch)
     assert await ledger.tasks.accept(batch) == first
     assert [row["unfinished"] for row in await sql(database_url, "SELECT unfinished FROM conversations")] == [2]

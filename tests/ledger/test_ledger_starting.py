@@ -26,7 +26,10 @@ async def test_a_start_gives_all_that_the_executor_needs(ledger):
 async def test_of_twenty_workers_that_want_the_same_tasks_each_is_granted_once(ledger):
     workers = [await new_worker(ledger) for _ in range(20)]
     tasks = [await accept(ledger) for _ in range(30)]
-    asked = [[StartWish(task_id=task, worker_id=worker) for task in tasks[n:] + tasks[:n]] for n, worker in enumerate(workers)]
+    asked = [
+        [StartWish(task_id=task, worker_id=worker) for task in tasks[n:] + tasks[:n]]
+        for n, worker in enumerate(workers)
+    ]
     answers = await asyncio.gather(*[ledger.tasks.start(wishes) for wishes in asked])
     granted = [answer.id for batch in answers for answer in batch if isinstance(answer, Started)]
     assert sorted(granted) == sorted(tasks)

@@ -27,7 +27,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from dayshift.domain.errors import LedgerAway, WrongUse
 from dayshift.domain.jitter import full_jitter
-from dayshift.ledger.errors import LedgerBusy, translated
+from dayshift.ledger.errors import FOREIGN, LedgerBusy, leaves_connection_unsure, translated
 from dayshift.ledger.statements import SQL
 
 STATEMENT_TIMEOUT_SECONDS = 5.0
@@ -109,7 +109,12 @@ class Database:
             raise WrongUse("The ledger is not open. Call `await ledger.open()` first.")
         with translated():
             async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-                yield connection
+                try:
+                    yield connection
+                except FOREIGN as error:
+                    if leaves_connection_unsure(error):
+                        connection.terminate()
+                    raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -159,10 +164,8 @@ class Database:
 def _was_stale(error: LedgerAway) -> bool:
     """Whether the connection had died before: a server that is down refuses a new one, and one that is slow times out."""
     cause = error.__cause__
-    return isinstance(cause, (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionResetError)) or (
-        isinstance(cause, asyncpg.exceptions.OperatorInterventionError)
-        and not isinstance(cause, asyncpg.exceptions.QueryCanceledError)
-    )
+    died = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionResetError)
+    return isinstance(cause, died) or isinstance(cause, asyncpg.exceptions.AdminShutdownError)
 
 
 @asynccontextmanager

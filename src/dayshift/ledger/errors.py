@@ -117,6 +117,14 @@ def _kind_of_interface_error(text: str) -> type[DayshiftError]:
     return LedgerAway if any(word in text for word in lost) else DayshiftError
 
 
+def leaves_connection_unsure(error: BaseException) -> bool:
+    """Whether the connection is better thrown away than used again: it broke, or nobody knows what it still does."""
+    said_by_server = isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError)
+    if said_by_server:
+        return isinstance(error, (exceptions.AdminShutdownError, exceptions.CrashShutdownError))
+    return issubclass(kind_of(error), LedgerAway)
+
+
 def translate(error: BaseException) -> DayshiftError:
     """Make the error of the house for an error of the driver."""
     kind = kind_of(error)

@@ -28,6 +28,7 @@ two connections would; a caller that needs an order waits for its first answer.
 """
 
 import asyncio
+import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
@@ -85,6 +86,7 @@ class GroupCommit(Generic[Row, Result]):
         self._on_commit = on_commit
         self._pending: deque[_Pending[Row, Result]] = deque()
         self._writers: set[asyncio.Task[None]] = set()
+        self._active_writers = 0
         self._pending_bytes = 0
         self._closed = False
 
@@ -125,14 +127,19 @@ class GroupCommit(Generic[Row, Result]):
         self._pending_bytes -= size_bytes
 
     def _wake_a_writer(self) -> None:
-        if len(self._writers) < self._max_writers:
+        if self._active_writers < self._max_writers:
+            self._active_writers += 1
             writer = asyncio.get_running_loop().create_task(self._drain(), name=f"group commit {self.name}")
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
 
     async def _drain(self) -> None:
-        while batch := self._take():
-            await self._settle(batch)
+        """Write until nothing waits. The count falls in the same step that finds nothing: no row can slip in between."""
+        try:
+            while batch := self._take():
+                await self._settle(batch)
+        finally:
+            self._active_writers -= 1
 
     def _take(self) -> list[_Pending[Row, Result]]:
         """The next batch: the oldest rows whose callers still wait, within the bounds; a large row goes alone."""
@@ -199,4 +206,16 @@ class GroupCommit(Generic[Row, Result]):
 def _fail(batch: Sequence[_Pending[Row, Result]], error: BaseException) -> None:
     for pending in batch:
         if not pending.answer.done():
-            pending.answer.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            pending.answer.set_exception(_twin(error))
+
+
+def _twin(error: BaseException) -> BaseException:
+    """An error object for one caller alone: raising one object in many places would mix their tracebacks."""
+    if not isinstance(error, Exception):
+        return asyncio.CancelledError()
+    try:
+        twin = copy.copy(error)
+    except TypeError:  # a class that is not made from its arguments
+        return error
+    twin.__cause__ = error
+    return twin
