@@ -1,0 +1,90 @@
+"""Every metric that exists (CONTRACT section 5): name, labels, and how the values of several processes become one.
+
+No tenant, task, user or worker is ever a label: the number of series must not grow with use.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+# counter, histogram: summed, the dead included. sum, max: over the living. latest: the newest measurement of anybody.
+Kind = Literal["counter", "histogram", "sum", "max", "latest"]
+
+TASK_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+HTTP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metric(Struct, frozen=True):
+    """One family of series. `bounds` are a histogram's upper bucket bounds."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    meaning: str
+    bounds: tuple[float, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many numbers one series takes: a histogram's buckets with +Inf, and its sum; a latest value and its time."""
+        if self.kind == "histogram":
+            return len(self.bounds) + 2
+        return 2 if self.kind == "latest" else 1
+
+    @property
+    def outlives_its_process(self) -> bool:
+        return self.kind in {"counter", "histogram"}
+
+
+TASKS_ACCEPTED = Metric("dayshift_tasks_accepted_total", "counter", ("agent",), "Tasks whose acceptance is committed.")
+TASKS_FINISHED = Metric(
+    "dayshift_tasks_finished_total", "counter", ("agent", "status"), "Tasks that ended: succeeded, failed or cancelled."
+)
+QUEUE_DEPTH = Metric(
+    "dayshift_queue_depth", "latest", ("queue", "state"), "Unfinished tasks: ready, delayed, running or waiting."
+)
+QUEUE_OLDEST = Metric("dayshift_queue_oldest_seconds", "latest", ("queue",), "Age of the oldest task that is ready.")
+TASK_QUEUED = Metric(
+    "dayshift_task_queued_seconds",
+    "histogram",
+    ("agent",),
+    "From when a task could run until it started.",
+    TASK_SECONDS,
+)
+TASK_DURATION = Metric(
+    "dayshift_task_duration_seconds",
+    "histogram",
+    ("agent",),
+    "Running time of the attempt that ended a task.",
+    TASK_SECONDS,
+)
+WORKER_SLOTS = Metric("dayshift_worker_slots", "sum", ("state",), "Slots of the living workers: free or busy.")
+ERRORS = Metric("dayshift_errors_total", "counter", ("where", "type"), "What failed, by place and kind.")
+LEDGER_COMMIT = Metric(
+    "dayshift_ledger_commit_seconds", "histogram", ("operation",), "Duration of a commit in PostgreSQL.", COMMIT_SECONDS
+)
+LOOP_LAG = Metric(
+    "dayshift_event_loop_lag_seconds", "max", (), "How late the event loop turns, of the process where it is latest."
+)
+HTTP_DURATION = Metric(
+    "dayshift_http_request_duration_seconds",
+    "histogram",
+    ("route", "status"),
+    "From a request's head to the end of its answer.",
+    HTTP_SECONDS,
+)
+
+METRICS = (
+    TASKS_ACCEPTED,
+    TASKS_FINISHED,
+    QUEUE_DEPTH,
+    QUEUE_OLDEST,
+    TASK_QUEUED,
+    TASK_DURATION,
+    WORKER_SLOTS,
+    ERRORS,
+    LEDGER_COMMIT,
+    LOOP_LAG,
+    HTTP_DURATION,
+)
+BY_NAME = {metric.name: metric for metric in METRICS}
