@@ -15,15 +15,15 @@ LINUX = sys.platform.startswith("linux")
 SLEEP = ["sleep", "1000"]
 
 # Starts a guarded sleep, says the pids of itself, guard and program, and waits.
-PARENT = """
+PARENT = r"""
 import os, signal, sys
 from pathlib import Path
 from dayshift.embedded import Launch, spawn_guarded
 guarded = spawn_guarded(Launch(argv=["sleep", "1000"], log=Path(sys.argv[1])))
 if "fork" in sys.argv and os.fork() == 0:
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\n" % os.getpid())
     signal.pause()
-print(guarded.guard_pid, guarded.pid, flush=True)
+os.write(1, b"%d %d\n" % (guarded.guard_pid, guarded.pid))
 signal.pause()
 """
 

@@ -91,10 +91,10 @@ def as_nobody():
 @pytest.mark.parametrize(("run_as", "user"), [("namespace", "root"), ("nobody", "nobody")])
 async def test_root_starts_engines_as_somebody_else(tmp_path, run_as, user):
     above = modes(tmp_path)
-    for number in (1, 2):  # a first start and a later one
-        with start_engines(tmp_path / "data", run_as=run_as) as engines:
+    for forced in (run_as, None):  # a first start, and a later one where the data decides
+        with start_engines(tmp_path / "data", run_as=forced) as engines:
             assert {psutil.Process(pid).username() for pid in engines.pids} == {user}
-            await sql(engines.database_url, f"CREATE TABLE start_{number} AS SELECT 1 AS number")
+            assert await sql(engines.database_url, "SELECT 1") == 1
             assert await valkey_pings(engines.valkey_url)
     assert (tmp_path / "data" / "postgres").owner() == user
     assert modes(tmp_path) == above
@@ -104,27 +104,18 @@ async def test_root_starts_engines_as_somebody_else(tmp_path, run_as, user):
 @pytest.mark.parametrize("run_as", ["namespace", "nobody"])
 async def test_project_and_environment_may_lie_where_only_root_can_enter(closed, closed_environment, run_as):
     above, copies = modes(closed), copies_of_programs()
-    for _ in range(2):
-        with owner(closed / "data", run_as, env=closed_environment, cwd=closed) as (said, process):
-            assert await sql(said["database_url"], "SELECT 1") == 1
-            # plpgsql is loaded from the programs' own folder
-            assert await sql(said["database_url"], "DO $$ BEGIN PERFORM 1; END $$") is None
-            children = {Path(psutil.Process(pid).exe()) for pid in said["pids"]}
-            is_copied = [not exe.is_relative_to(closed) for exe in children]
-            assert is_copied == [run_as == "nobody"] * 2
-            process.kill()
-            process.wait()
+    with owner(closed / "data", run_as, env=closed_environment, cwd=closed) as (said, process):
+        assert await sql(said["database_url"], "SELECT 1") == 1
+        # plpgsql is loaded from the programs' own folder
+        assert await sql(said["database_url"], "DO $$ BEGIN PERFORM 1; END $$") is None
+        executables = {Path(psutil.Process(pid).exe()) for pid in said["pids"]}
+        assert [not one.is_relative_to(closed) for one in executables] == [run_as == "nobody"] * 2
+        process.kill()
+        process.wait()
     start_engines(closed / "data").stop()  # waits for the end of the servers of the killed one
     assert_no_server_works_on(closed / "data")
     assert not copies_of_programs() - copies
     assert modes(closed) == above
-
-
-@as_root
-async def test_data_keeps_its_owner_without_being_told(tmp_path):
-    start_engines(tmp_path, run_as="nobody").stop()
-    with start_engines(tmp_path) as engines:
-        assert {psutil.Process(pid).username() for pid in engines.pids} == {"nobody"}
 
 
 @as_root
