@@ -2,21 +2,28 @@
 
 import asyncio
 import socket
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import httpx2
 import msgspec
 import pytest
+import pytest_asyncio
+import redis.asyncio
 
-from dayshift.domain import ids
+from dayshift.domain import api_keys, ids
 from dayshift.domain.task import Started
 from dayshift.gateway import GatewayServices, build_app, serve
 from dayshift.hotplane import Plane
-from dayshift.ledger import AgentRow, Ledger, WorkerRow
+from dayshift.ledger import AgentRow, Ledger, NewKey, WorkerRow
 from dayshift.settings import LiveSettings, SettingsStore
 from dayshift.tasks.finishing import Outcome
 from dayshift.tasks.services import Services
+
+VALKEY_DATABASES = 16
 
 ECHO = AgentRow(
     name="echo",
@@ -84,6 +91,20 @@ class House:
         self._clients.append(client)
         return client
 
+    async def make_key(self, tenant: str, *scopes: str) -> str:
+        """Make a key as the command line does, and let this gateway look at once."""
+        made = await self.make_key_silently(tenant, *scopes)
+        await self.app.keys.refresh()
+        return made.secret
+
+    async def make_key_silently(self, tenant: str, *scopes: str) -> api_keys.MadeKey:
+        """Make a key that this gateway has to find by itself."""
+        made = api_keys.make_key()
+        await self.ledger.keys.create(
+            NewKey(id=made.id, hash=made.hash, prefix=made.prefix, tenant=tenant, scopes=list(scopes))
+        )
+        return made
+
     async def register(self, *agents: AgentRow) -> None:
         """What a worker says when it comes."""
         await self.ledger.registry.register(list(agents))
@@ -112,7 +133,7 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(database_url: str, valkey_url: str, *, open_loopback: bool = True) -> AsyncIterator[House]:
+async def a_house(database_url: str, valkey_url: str, *, open_loopback: bool) -> AsyncIterator[House]:
     house = House(database_url, valkey_url, open_loopback=open_loopback)
     try:
         await house.open()
@@ -123,15 +144,52 @@ async def a_house(database_url: str, valkey_url: str, *, open_loopback: bool = T
 
 
 @pytest.fixture
-async def house(database_url: str, valkey_url: str) -> AsyncIterator[House]:
-    async with a_house(database_url, valkey_url) as house:
+async def own_house(database_url: str, valkey_url: str) -> AsyncIterator[House]:
+    """A gateway for one test, with nobody's keys, so that its loopback is open."""
+    async with a_house(database_url, valkey_url, open_loopback=True) as house:
         yield house
 
 
-@pytest.fixture
-def http(house: House) -> httpx2.AsyncClient:
-    """A client that needs no key, as tenant `default`."""
-    return house.client()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(engine_urls: tuple[str, str]) -> AsyncIterator[House]:
+    """A gateway for all tests of a module: each is a tenant of its own there, which is wall enough."""
+    async with _a_database(engine_urls[0]) as database_url:
+        valkey_url = await _an_empty_plane(engine_urls[1])
+        async with a_house(database_url, valkey_url, open_loopback=False) as house:
+            yield house
+        await _an_empty_plane(engine_urls[1])
+
+
+@asynccontextmanager
+async def _a_database(admin_url: str) -> AsyncIterator[str]:
+    name = f"test_gateway_{uuid.uuid4().hex}"
+    admin = await asyncpg.connect(admin_url)
+    await admin.execute(f"CREATE DATABASE {name}")
+    try:
+        yield urlunsplit(urlsplit(admin_url)._replace(path=f"/{name}"))
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+
+async def _an_empty_plane(base: str) -> str:
+    """The last of the Valkey databases: no test that takes the next one runs between the tests of a module."""
+    number = VALKEY_DATABASES - 1
+    url = (
+        f"{base}{'&' if '?' in base else '?'}db={number}" if base.startswith("unix") else f"{base.rstrip('/')}/{number}"
+    )
+    client = redis.asyncio.from_url(url)
+    await client.flushdb()
+    await client.aclose()
+    return url
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def http(house: House) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client with an administrator's key, of a tenant that is this test's own."""
+    client = house.client(await house.make_key(f"tenant-{uuid.uuid4().hex[:8]}", "admin"))
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 JSON = {"content-type": "application/json"}
 GOOD = {"agent": "echo", "input": {"text": "hello"}}
 NO_TASK = "task_0190163d-8694-739b-aea5-966c26f8ad91"

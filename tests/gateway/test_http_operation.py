@@ -4,13 +4,17 @@ import asyncio
 import re
 
 import httpx2
+import pytest
 
 from dayshift.domain.events import HttpRequest
 from dayshift.gateway.openapi import describe
 from dayshift.telemetry import subscribe
 
+in_the_shared_house = pytest.mark.asyncio(loop_scope="module")
 
-async def test_it_is_alive_and_ready(http, house):
+
+async def test_it_is_alive_and_ready(own_house):
+    http = own_house.client()
     assert (await http.get("/livez")).status_code == 200
     ready = await http.get("/readyz")
     assert ready.status_code == 200
@@ -19,17 +23,19 @@ async def test_it_is_alive_and_ready(http, house):
         "dependencies": {"postgresql": "ok", "valkey": "ok"},
         "schema": "current",
     }
-    house.app.drain.begin()
+    own_house.app.drain.begin()
     assert (await http.get("/livez")).status_code == 200
     assert ((await http.get("/readyz")).status_code, (await http.get("/readyz")).json()["status"]) == (503, "draining")
 
 
+@in_the_shared_house
 async def test_metrics_are_served(http):
     answer = await http.get("/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
 
 
+@in_the_shared_house
 async def test_the_page_says_what_this_is(http):
     answer = await http.get("/")
     assert answer.headers["content-type"].startswith("text/html")
@@ -37,6 +43,7 @@ async def test_the_page_says_what_this_is(http):
         assert (await http.get(link)).status_code == 200
 
 
+@in_the_shared_house
 async def test_every_route_is_in_the_description(http, house):
     document = (await http.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
@@ -51,6 +58,7 @@ async def test_every_route_is_in_the_description(http, house):
     assert request_schema["additionalProperties"] is False
 
 
+@in_the_shared_house
 async def test_each_request_is_an_event_with_its_route(http, echo):
     seen = []
     end = subscribe(HttpRequest, seen.append)
@@ -66,14 +74,15 @@ async def test_each_request_is_an_event_with_its_route(http, echo):
     assert all(event.duration_seconds > 0 for event in seen)
 
 
-async def test_a_leaving_gateway_serves_closes_and_hints(http, house, echo):
+async def test_a_leaving_gateway_serves_closes_and_hints(own_house, echo):
+    http = own_house.client()
     task = (await http.post("/v1/tasks", json=echo)).json()
-    poll = asyncio.create_task(house.client().get(f"/v1/tasks/{task['id']}?wait=30"))
-    submit = asyncio.create_task(house.client().post("/v1/tasks", json=echo, headers={"prefer": "wait=30"}))
-    idle = house.client()
+    poll = asyncio.create_task(own_house.client().get(f"/v1/tasks/{task['id']}?wait=30"))
+    submit = asyncio.create_task(own_house.client().post("/v1/tasks", json=echo, headers={"prefer": "wait=30"}))
+    idle = own_house.client()
     await idle.get("/livez")
     await asyncio.sleep(0.2)
-    house.draining.set()
+    own_house.draining.set()
     async with asyncio.timeout(2):
         polled, waited = await poll, await submit
     for answer, status in ((polled, 200), (waited, 202)):
@@ -83,7 +92,7 @@ async def test_a_leaving_gateway_serves_closes_and_hints(http, house, echo):
     served = await idle.post("/v1/tasks", json=echo)  # on the connection that it has
     assert (served.status_code, served.headers["connection"]) == (202, "close")
     async with asyncio.timeout(5):
-        await house._serving
+        await own_house._serving
     try:
         await idle.get("/livez")
     except httpx2.ConnectError:

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from dayshift.domain import api_keys
 from dayshift.domain.task import TaskError
-from dayshift.ledger import NewKey
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FAILED = TaskError(code="fatal", message="no", retryable=False)
 
@@ -99,21 +99,8 @@ async def test_head_is_get_without_a_body(http, echo):
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-@pytest.fixture
-async def two_tenants(house):
-    clients = []
-    for tenant in ("acme", "zeta"):
-        made = api_keys.make_key()
-        await house.ledger.keys.create(
-            NewKey(id=made.id, hash=made.hash, prefix=made.prefix, tenant=tenant, scopes=["submit", "read"])
-        )
-        clients.append(house.client(made.secret))
-    await house.app.keys.refresh()
-    return clients
-
-
-async def test_one_tenant_never_sees_anothers(two_tenants, house, echo):
-    acme, zeta = two_tenants
+async def test_one_tenant_never_sees_anothers(house, echo):
+    acme, zeta = [house.client(await house.make_key(tenant, "submit")) for tenant in ("acme", "zeta")]
     key = {"idempotency-key": "shared"}
     task = (await acme.post("/v1/tasks", json=echo, headers=key)).json()
     other = (await zeta.post("/v1/tasks", json=echo, headers=key)).json()

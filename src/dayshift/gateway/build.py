@@ -1,9 +1,11 @@
 """Puts the door together from its collaborators."""
 
+import contextlib
 from collections.abc import Callable
 
 from msgspec import Struct
 
+from dayshift.domain.errors import DependencyAway
 from dayshift.domain.settings import Settings
 from dayshift.gateway.auth import Gatekeeper
 from dayshift.gateway.door import Door
@@ -18,6 +20,7 @@ from dayshift.gateway.routes import Route, Routes
 from dayshift.gateway.settings import SettingsDoor
 from dayshift.gateway.table import admin_routes, list_routes, public_routes, task_routes
 from dayshift.gateway.tasks import TaskDoor
+from dayshift.hotplane import channels
 from dayshift.settings import SettingsStore
 from dayshift.tasks.services import Services
 
@@ -61,14 +64,21 @@ def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[
     """Every route of the door; the last one describes them all."""
     tasks = services.tasks
 
+    async def tell_all() -> None:
+        tasks.pulse.kick()
+        with contextlib.suppress(DependencyAway):  # the poll of each second tells them, too
+            await tasks.plane.publish(channels.ALL, "look")
+
     async def keys_changed() -> None:
         await ring.refresh()
-        tasks.pulse.kick()
+        await tell_all()
 
     table = [
         *task_routes(TaskDoor(tasks, services.settings, drain), Events(tasks, drain)),
         *list_routes(Lists(tasks)),
-        *admin_routes(Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings)),
+        *admin_routes(
+            Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings, tell_all)
+        ),
         *public_routes(Probes(tasks, drain)),
     ]
     return [*table, openapi_route(table)]

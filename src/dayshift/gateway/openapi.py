@@ -17,6 +17,7 @@ from dayshift.gateway.request import Request
 from dayshift.gateway.routes import Handler, Route
 
 _REF = "#/components/schemas/{name}"
+_NOT_A_WORD = re.compile(r"\W+")
 _PARAMETER = re.compile(r"{(\w+)}")
 
 _HEADERS = {
@@ -76,7 +77,7 @@ _SchemaOf = Callable[[Any], dict[str, Any]]
 
 def _operation(route: Route, schema_of: _SchemaOf) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": f"{route.handler.__name__}_{route.tag}",
+        "operationId": _NOT_A_WORD.sub("_", f"{route.method.lower()}{route.template}").strip("_"),
         "summary": route.summary,
         "tags": [route.tag],
         "parameters": list(_parameters(route)),
@@ -185,7 +186,7 @@ def _showable(kind: Any) -> Any:
     """The same type with every default as plain JSON: msgspec cannot describe one that is raw bytes."""
     if get_origin(kind) is Annotated:
         inner, *about = get_args(kind)
-        return Annotated[(_showable(inner), *about)]  # type: ignore[return-value]  # a type made at run time
+        return Annotated[(_showable(inner), *about)]
     if get_origin(kind) is list:
         return list[_showable(get_args(kind)[0])]  # type: ignore[misc]  # a type made at run time
     if not (isinstance(kind, type) and issubclass(kind, Struct)):

@@ -1,6 +1,6 @@
 """Settings over HTTP (scope `admin`): read, write and unset a path, and see who changed what and why."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from msgspec import Meta, Raw, Struct
@@ -12,7 +12,7 @@ from dayshift.gateway.pages import Page, list_reply
 from dayshift.gateway.paths import typed
 from dayshift.gateway.replies import Reply, header, json_reply
 from dayshift.gateway.request import Request
-from dayshift.settings import SettingsStore
+from dayshift.settings import Change, SettingsStore
 
 Why = Annotated[str, Meta(max_length=1_000)]
 
@@ -31,9 +31,14 @@ class Reason(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SettingsDoor:
-    def __init__(self, store: SettingsStore, settings: Callable[[], Settings]) -> None:
+    """`tell` is called after a change, so that every process looks at once."""
+
+    def __init__(
+        self, store: SettingsStore, settings: Callable[[], Settings], tell: Callable[[], Awaitable[None]]
+    ) -> None:
         self._store = store
         self._settings = settings
+        self._tell = tell
 
     async def get(self, request: Request) -> Reply:
         return _with_version(await self._store.get(request.params.get("path", "")))
@@ -43,22 +48,24 @@ class SettingsDoor:
         body = await read_json(request, self._settings().gateway.max_body_bytes)
         wanted = typed(body, SettingRequest)
         value: Any = typed(bytes(wanted.value), object, "value")
-        by = request.caller.label
-        return _with_version(
-            await self._store.put(request.params["path"], value, by=by, why=wanted.why, if_version=wanted_version)
+        change = await self._store.put(
+            request.params["path"], value, by=request.caller.label, why=wanted.why, if_version=wanted_version
         )
+        await self._tell()
+        return _with_version(change)
 
     async def unset(self, request: Request) -> Reply:
         why = request.query(Reason).why
-        by = request.caller.label
-        return _with_version(
-            await self._store.unset(request.params["path"], by=by, why=why, if_version=if_match(request))
+        change = await self._store.unset(
+            request.params["path"], by=request.caller.label, why=why, if_version=if_match(request)
         )
+        await self._tell()
+        return _with_version(change)
 
     async def history(self, request: Request) -> Reply:
         page = request.query(Page)
         return list_reply(await self._store.history(limit=page.limit + 1, after=page.after), page.limit)
 
 
-def _with_version(change: Any) -> Reply:
+def _with_version(change: Change) -> Reply:
     return json_reply(change, 200, [header("etag", f'"{change.version}"')])

@@ -1,9 +1,9 @@
 """From a checked body to the wish that `tasks.Intake` accepts or refuses."""
 
 import msgspec
-from msgspec import Raw, Struct
 
 from dayshift.domain.errors import DayshiftError, FieldError, InvalidInput
+from dayshift.gateway.batches import batch_outline
 from dayshift.gateway.bodies import checked_json
 from dayshift.gateway.headers import check_idempotency_key
 from dayshift.gateway.paths import invalid, typed
@@ -11,10 +11,6 @@ from dayshift.gateway.problems import HttpError
 from dayshift.tasks.inputs import TaskRequest
 
 MAX_BATCH = 1_000
-
-
-class _RawBatch(Struct, forbid_unknown_fields=True):
-    tasks: list[Raw]
 
 
 def one_request(body: bytes, key: str | None) -> TaskRequest:
@@ -27,10 +23,10 @@ def one_request(body: bytes, key: str | None) -> TaskRequest:
 
 def batch_items(raw: bytes) -> list[TaskRequest | DayshiftError]:
     """The requests of a batch, in order: each one typed, or the error that concerns it alone."""
-    items = typed(raw, _RawBatch).tasks
+    items = batch_outline(raw)
     if not 1 <= len(items) <= MAX_BATCH:
         raise _wrong("tasks", f"must hold 1 to {MAX_BATCH} tasks, not {len(items)}")
-    return [_item(bytes(item), f"tasks[{index}]") for index, item in enumerate(items)]
+    return [_item(item, f"tasks[{index}]") for index, item in enumerate(items)]
 
 
 def _item(raw: bytes, where: str) -> TaskRequest | DayshiftError:

@@ -17,7 +17,8 @@ from dayshift.gateway.routes import Route
 from dayshift.gateway.settings import Reason, SettingRequest, SettingsDoor
 from dayshift.gateway.submissions import MAX_BATCH
 from dayshift.gateway.tasks import Look, TaskDoor, TaskFilter
-from dayshift.ledger.shapes import KeyRow, SettingsEntry
+from dayshift.ledger.shapes import KeyRow
+from dayshift.settings import Change
 from dayshift.tasks.inputs import TaskRequest
 
 HTML = "text/html"
@@ -187,7 +188,16 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             summary="List changes of settings, newest first",
             tag="settings",
             query=Page,
-            answers={200: list[SettingsEntry], 422: Problem, 503: Problem},
+            answers={200: list[Change], 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/settings",
+            handler=settings.get,
+            scope=ADMIN,
+            summary="Read all that is set",
+            tag="settings",
+            answers={200: Change, 503: Problem},
         ),
         Route(
             method="GET",
@@ -196,7 +206,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             scope=ADMIN,
             summary="Read a setting",
             tag="settings",
-            answers={200: SettingsEntry, 404: Problem, 503: Problem},
+            answers={200: Change, 404: Problem, 503: Problem},
         ),
         Route(
             method="PUT",
@@ -207,7 +217,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             tag="settings",
             body=SettingRequest,
             headers=("If-Match",),
-            answers={200: SettingsEntry, 400: Problem, 412: Problem, 422: Problem, 503: Problem},
+            answers={200: Change, 400: Problem, 412: Problem, 422: Problem, 503: Problem},
         ),
         Route(
             method="DELETE",
@@ -218,7 +228,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             tag="settings",
             query=Reason,
             headers=("If-Match",),
-            answers={200: SettingsEntry, 404: Problem, 412: Problem, 503: Problem},
+            answers={200: Change, 404: Problem, 412: Problem, 503: Problem},
         ),
     ]
 

@@ -12,7 +12,7 @@ from dayshift.domain.errors import DayshiftError, FieldError, InvalidInput, NotF
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Status, Task
 from dayshift.gateway import headers
-from dayshift.gateway.bodies import read_batch, read_json
+from dayshift.gateway.bodies import read_json, read_unchecked
 from dayshift.gateway.drain import Drain
 from dayshift.gateway.pages import Page, list_reply
 from dayshift.gateway.problems import problem_of
@@ -67,7 +67,7 @@ class TaskDoor:
             raise headers.wrong_header(
                 "Idempotency-Key", "names one task; give each task of a batch an idempotency_key"
             )
-        items = batch_items(await read_batch(request, self._max_body_bytes))
+        items = batch_items(await read_unchecked(request, self._max_body_bytes))
         results = await self._services.intake.submit_many(
             items, tenant=request.tenant, trace_id=headers.trace_id(request)
         )
