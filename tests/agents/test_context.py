@@ -5,7 +5,7 @@ import pytest
 
 import dayshift
 from dayshift import Context, Retry
-from dayshift.agents import CallMeter, bind
+from dayshift.agents import CallMeter, bind, close_clients
 from dayshift.agents.context import EMIT_LIMIT_BYTES
 from dayshift.agents.usage import event_hooks
 from dayshift.domain.errors import WrongUse
@@ -111,8 +111,11 @@ async def test_the_official_clients_are_made_from_the_environment_and_shared(mon
     assert str(context.openai().base_url) == "http://provider/v1/"
     assert context.openai() is context.openai()
     assert context.anthropic() is context.anthropic()
-    await context.openai().close()
-    await context.anthropic().close()
+    first = context.openai()
+    await close_clients()
+    assert first.is_closed()
+    assert context.openai() is not first
+    await close_clients()
 
 
 async def test_a_missing_key_or_sdk_says_the_cure(monkeypatch):

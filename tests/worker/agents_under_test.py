@@ -109,3 +109,10 @@ async def naps(ctx: Context, seconds: float, log: str = "") -> int:
         append_line(log, f"{os.getpid()} {ctx.task_id} {ctx.attempt}")
     await asyncio.sleep(seconds)
     return os.getpid()
+
+
+@agent
+async def asks_model(ctx: Context, question: str) -> str | None:
+    note(ctx.task_id)
+    answer = await ctx.openai().chat.completions.create(model="m", messages=[{"role": "user", "content": question}])
+    return answer.choices[0].message.content

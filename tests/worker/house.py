@@ -12,6 +12,7 @@ from types import ModuleType
 import msgspec
 
 from dayshift.agents import LoadedAgents, load
+from dayshift.domain.events import WorkerReady
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane
@@ -20,6 +21,7 @@ from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.policy import Policy
 from dayshift.tasks.rebuild import Rebuild
 from dayshift.tasks.services import Services
+from dayshift.telemetry import subscribe
 from dayshift.worker import Worker
 
 AGENTS = Path(__file__).with_name("agents_under_test.py")
@@ -119,8 +121,12 @@ async def opened(house: House, *, rebuild: bool = True) -> AsyncIterator[House]:
 @contextlib.asynccontextmanager
 async def working(house: House, **options) -> AsyncIterator[Worker]:
     """A worker in this process, drained at the end."""
+    ready = asyncio.Event()
+    end = subscribe(WorkerReady, lambda _: ready.set())
     worker = house.make_worker(load(str(AGENTS)), **options)
     running = asyncio.create_task(worker.run())
+    await asyncio.wait_for(ready.wait(), 30)
+    end()
     try:
         yield worker
     finally:

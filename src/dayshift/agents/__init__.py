@@ -6,6 +6,7 @@ from dayshift.agents.errors import Fatal, Retry
 from dayshift.agents.loading import LoadedAgents, load
 from dayshift.agents.model_use import asks_for_model
 from dayshift.agents.registered import Agent
+from dayshift.agents.sdk import close_clients
 from dayshift.agents.usage import CallMeter, add_usage
 from dayshift.agents.values import Unencodable
 
@@ -22,6 +23,7 @@ __all__ = [
     "agent",
     "asks_for_model",
     "bind",
+    "close_clients",
     "current",
     "load",
 ]

@@ -92,11 +92,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def openai(self) -> "AsyncOpenAI":
         """The official OpenAI client, made from the environment (`OPENAI_API_KEY`, `OPENAI_BASE_URL`)."""
-        return sdk.openai()
+        return sdk.openai(self.task_id)
 
     def anthropic(self) -> "AsyncAnthropic":
         """The official Anthropic client, made from the environment (`ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`)."""
-        return sdk.anthropic()
+        return sdk.anthropic(self.task_id)
 
 
 _current: ContextVar[Context] = ContextVar("dayshift_context")

@@ -147,7 +147,8 @@ class Executor:
 
     def _judge(self, attempt: Attempt, judge: Judge, ending: Ending | None, timeout_seconds: float) -> Outcome | None:
         reason = attempt.stop_reason
-        if reason is StopReason.SUPERSEDED or (isinstance(ending, Raised) and isinstance(ending.error, Superseded)):
+        was_turned_away = isinstance(ending, Raised) and isinstance(ending.error, Superseded)
+        if reason is StopReason.SUPERSEDED or (was_turned_away and not attempt.lease.is_valid()):
             emit(AttemptSuperseded(task_id=attempt.task_id, attempt=_number(attempt), where="run"))
             return None
         if reason is None or (reason is StopReason.DRAINING and isinstance(ending, Returned)):

@@ -18,7 +18,7 @@ def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcom
     since_claim_seconds = clock.monotonic_seconds() - attempt.claimed_mono
     waited_seconds = (now - max(started.run_at, started.created_at)).total_seconds() - since_claim_seconds
     timing = Timing(
-        queued=before.queued + max(0.0, waited_seconds),
+        queued=before.queued + (0.0 if started.takeover else max(0.0, waited_seconds)),
         starting=before.starting + (entered_mono - attempt.claimed_mono),
         llm=before.llm + llm_seconds,
         llm_wait=before.llm_wait,

@@ -14,7 +14,7 @@ of theirs is written; the old id is rescued like a dead worker's; a new one is r
 import asyncio
 from collections.abc import Callable
 
-from dayshift.agents import LoadedAgents
+from dayshift.agents import LoadedAgents, close_clients
 from dayshift.domain import clock, ids
 from dayshift.domain.events import LeaseLost, WorkerReady, WorkerSlots
 from dayshift.hotplane import Claim
@@ -114,7 +114,7 @@ class Worker:
         on_ready()
         await self._draining.wait()
         await self._drain(claiming)
-        self._watchdog.stop()
+        await self._put_away()
         reporting.cancel()
         await asyncio.gather(reporting, return_exceptions=True)
 
@@ -130,7 +130,7 @@ class Worker:
             waiter.cancel()
         alone.may_live()
         await self._drain(asyncio.create_task(asyncio.sleep(0)))
-        self._watchdog.stop()
+        await self._put_away()
 
     @property
     def has_stuck_code(self) -> bool:
@@ -215,6 +215,10 @@ class Worker:
             grace_seconds=self._grace_seconds,
             hurry=self._hurry,
         ).run(claiming)
+
+    async def _put_away(self) -> None:
+        self._watchdog.stop()
+        await close_clients()
 
     async def _report_slots(self) -> None:
         """The gauge of slots, once a second while it changes."""

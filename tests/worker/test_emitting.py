@@ -1,0 +1,89 @@
+"""Emits on their way to the stream, with a plane that is commanded."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from dayshift.domain.errors import PlaneAway, Superseded
+from dayshift.domain.events import Fault
+from dayshift.telemetry import subscribe
+from dayshift.worker import emitting
+from dayshift.worker.attempt import Attempt
+from dayshift.worker.emitting import Emitter
+from dayshift.worker.lease import Lease
+
+
+class CommandedPlane:
+    def __init__(self):
+        self.batches = []
+        self.is_away = False
+
+    async def append(self, appends):
+        if self.is_away:
+            raise PlaneAway("no answer")
+        await asyncio.sleep(0)
+        self.batches.append([json.loads(append.data) for append in appends])
+
+
+@pytest.fixture
+def faults():
+    found = []
+    end = subscribe(Fault, found.append)
+    yield found
+    end()
+
+
+async def test_events_keep_their_order_and_travel_together():
+    plane = CommandedPlane()
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 3)
+    for number in range(5):
+        emitter(b'{"name":"step","number":%d}' % number)
+    await emitter(b'{"name":"last"}')
+    events = [event for batch in plane.batches for event in batch]
+    assert [event.get("number") for event in events] == [0, 1, 2, 3, 4, None]
+    assert len(plane.batches) < 3
+    assert (events[0]["task_id"], events[0]["attempt"], events[0]["name"]) == ("task_1", 3, "step")
+    assert "at" in events[0]
+
+
+async def test_a_thread_may_emit_without_awaiting():
+    plane = CommandedPlane()
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1)
+    thread = threading.Thread(target=lambda: emitter(b'{"name":"from a thread"}'))
+    thread.start()
+    await asyncio.to_thread(thread.join)
+    await emitter.flush()
+    assert plane.batches[0][0]["name"] == "from a thread"
+
+
+async def test_events_are_dropped_and_reported_once_while_the_plane_is_away(faults):
+    plane = CommandedPlane()
+    plane.is_away = True
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1)
+    await emitter(b'{"name":"lost"}')
+    await emitter(b'{"name":"lost"}')
+    plane.is_away = False
+    await emitter(b'{"name":"heard"}')
+    assert [event["name"] for batch in plane.batches for event in batch] == ["heard"]
+    assert [fault.error_type for fault in faults] == ["EventsDropped"]
+
+
+async def test_what_waits_is_bounded(faults, monkeypatch):
+    monkeypatch.setattr(emitting, "MAX_WAITING", 10)
+    plane = CommandedPlane()
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1)
+    for _ in range(50):
+        emitter(b'{"name":"flood"}')
+    await emitter.flush()
+    assert sum(len(batch) for batch in plane.batches) == 10
+    assert len(faults) == 1
+
+
+async def test_an_attempt_without_a_lease_may_not_speak():
+    lease = Lease("worker_1")
+    emitter = Emitter(CommandedPlane(), Attempt("task_1", lease), 1)
+    lease.lose("gone")
+    with pytest.raises(Superseded):
+        emitter(b'{"name":"late"}')

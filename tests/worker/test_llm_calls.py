@@ -1,0 +1,40 @@
+"""An agent that asks a provider through `ctx.openai()`: what it consumed is told, and a cancel aborts the request."""
+
+import pytest
+
+from dayshift.domain import clock
+from dayshift.domain.task import Status
+from tests.fakellm.process import fake_provider
+from tests.worker.house import until, working
+
+
+@pytest.fixture
+def provider(monkeypatch):
+    with fake_provider("--latency", "0.2") as provider:
+        monkeypatch.setenv("OPENAI_API_KEY", "k")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{provider.url}/v1")
+        yield provider
+
+
+async def test_calls_tokens_and_seconds_are_part_of_the_task(house, provider):
+    async with working(house):
+        task = await house.finished(await house.submit("asks_model", question="Why?"))
+        assert task.status is Status.SUCCEEDED
+        assert (task.usage.llm_calls, task.usage.unpriced_calls) == (1, 1)
+        assert task.usage.input_tokens > 0
+        assert task.usage.output_tokens > 0
+        assert 0.2 <= task.timing.llm <= task.timing.total
+        stored = await house.ledger.tasks.get(task.id, None)
+        assert (stored.usage, stored.timing) == (task.usage, task.timing)
+
+
+async def test_a_cancel_aborts_the_open_request(house, provider):
+    provider.script(latency=30)
+    async with working(house):
+        task_id = await house.submit("asks_model", question="Wait")
+        await until(lambda: provider.stats()["open"] >= 1)
+        asked_mono = clock.monotonic_seconds()
+        await house.services.control.cancel(task_id, "acme")
+        assert (await house.finished(task_id)).status is Status.CANCELLED
+        assert clock.monotonic_seconds() - asked_mono < 1
+        provider.wait_for_stats(aborted=1)
