@@ -23,9 +23,7 @@ async def test_only_the_head_is_claimable_and_each_finish_brings_the_next(house:
 
 async def test_many_conversations_at_once_keep_each_order(house: House, hands: Hands) -> None:
     conversations = [f"c{number}" for number in range(8)]
-    sent = {
-        name: [(await house.submit(str(n), conversation=name)).task.id for n in range(6)] for name in conversations
-    }
+    sent = {name: [(await house.submit(str(n), conversation=name)).task.id for n in range(6)] for name in conversations}
     ran: list[str] = []
 
     async def work() -> None:

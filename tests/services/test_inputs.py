@@ -92,13 +92,12 @@ def test_the_same_meaning_has_the_same_fingerprint() -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=200) | st.text().map(lambda text: msgspec.json.encode(text)))
-def test_any_bytes_are_parsed_or_refused_with_a_sentence(raw: bytes) -> None:
+def test_any_bytes_are_parsed_or_refused_and_nothing_else(raw: bytes) -> None:
     try:
         value = json_values.parse(raw, "input")
-    except Unfit as unfit:
-        assert unfit.fault.message
-    else:
-        assert "\0" not in msgspec.json.encode(value).decode().replace("\\u0000", "\0")
+    except Unfit:
+        return
+    assert "\\u0000" not in msgspec.json.encode(value).decode()
 
 
 ONE = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"], "additionalProperties": False}

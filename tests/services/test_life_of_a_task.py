@@ -165,9 +165,7 @@ async def test_a_dead_letter_is_retried_from_the_end_of_its_line(house: House, h
     await hands.claim()
     started = await hands.start(receipt.task.id)
     assert isinstance(started, Started)
-    await house.services.finishing.finish(
-        started, hands.id, Outcome(kind="failed", error=TaskError("fatal", "no"))
-    )
+    await house.services.finishing.finish(started, hands.id, Outcome(kind="failed", error=TaskError("fatal", "no")))
     with pytest.raises(Conflict):
         await house.services.control.retry((await house.submit("other")).task.id, TENANT)
     retried = await house.services.control.retry(receipt.task.id, TENANT)

@@ -178,9 +178,7 @@ def test_lanes_are_cold_behind_a_full_share_or_a_cut_off_read(monkeypatch: pytes
     assert [(lane.tenant, lane.from_seq) for lane in cold_lanes(places)] == [("a", 2), ("b", 3)]
 
 
-async def test_a_lost_nudge_is_announced_again(
-    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lost_nudge_is_announced_again(house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(house.services.outbox, "place", lambda place: None)
     monkeypatch.setattr(announce, "YOUNGEST_SECONDS", 0.1)
     task_id = (await house.submit()).task.id

@@ -4,9 +4,9 @@ Readers pull: a push only says "read on from your last number". So a slow reader
 wait for each other, and a reader that resumes elsewhere reads the same entries.
 
 A stream that lacks what should follow the reader's last number goes on with `task.snapshot`, the task as it is now. That
-happens when the plane was lost, when the stream has expired, and when it was cut at its length. The snapshot belongs to
-its reader and is not written to the stream; its number lies right below that of the next event, or is the plane's clock
-when there is none yet, so that resuming from it works like from any other.
+happens when the plane was lost, when the stream has expired, and when it was cut at its length. Into an empty stream the
+first reader writes the snapshot, so that all resume from the same entry. Where events stand there already, the snapshot
+belongs to its reader alone, under the number right below that of the next event.
 
 A stream that lacks its end (the plane was lost after it, or the writer has not come through yet) gets the final event
 from the ledger.
@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator
 
 from dayshift.domain.clock import now
 from dayshift.domain.errors import NotFound, PlaneAway
-from dayshift.domain.stream import StreamEvent
+from dayshift.domain.stream import SNAPSHOT, StreamEvent
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane, StreamPage
 from dayshift.tasks import events
@@ -26,6 +26,7 @@ from dayshift.tasks.lookup import Lookup
 
 PAGE_EVENTS = 500
 WRITER_GRACE_SECONDS = 1.0  # between the commit of an end and its event in the stream
+_AWAY_PAUSE_SECONDS = 0.5
 _YOUNG_SECONDS = 5.0  # so long may the first event of a new task be under way
 
 
@@ -43,8 +44,11 @@ class Follower:
             while not awaited.is_let_go:
                 woken.clear()
                 page = await self._read(awaited.task_id, cursor.number)
-                if page is not None and (snapshot := await self._snapshot_for_gap(awaited, task, cursor, page)):
-                    yield cursor.bridged(snapshot)
+                if page is not None and await self._lacks_events(awaited, task, cursor, page):
+                    if not page.events:
+                        await self._write_snapshot(awaited)
+                        continue
+                    yield cursor.passed(await self._snapshot_before(awaited, page.events[0].number))
                 for event in page.events if page is not None else ():
                     yield cursor.passed(event)
                 if page is not None and page.events:
@@ -60,45 +64,47 @@ class Follower:
 
     async def ending(self, task_id: str, after: int = 0) -> Task | None:
         """The ended task, if its stream says so already (above a number, to read less of it)."""
+        last: StreamEvent | None = None
         while (page := await self._read(task_id, after)) is not None and page.events:
             last = page.events[-1]
-            if len(page.events) < PAGE_EVENTS:
-                return events.task_within(last) if last.is_final else None
             after = last.number
-        return None
+            if len(page.events) < PAGE_EVENTS:
+                break
+        return events.task_within(last) if last is not None and last.is_final else None
 
-    async def _read(self, task_id: str, after: int, limit: int = PAGE_EVENTS) -> StreamPage | None:
+    async def _read(self, task_id: str, after: int, limit: int | None = None) -> StreamPage | None:
         """The next piece of a stream; None while the plane does not answer."""
         try:
-            return await self._plane.read(task_id, after, limit)
+            return await self._plane.read(task_id, after, limit or PAGE_EVENTS)
         except PlaneAway:
             return None
 
-    async def _snapshot_for_gap(
-        self, awaited: Awaited, task: Task, cursor: "_Cursor", page: StreamPage
-    ) -> StreamEvent | None:
-        """What stands in for missing events, if any are missing between the cursor and the stream's next one."""
-        if page.starts_at_beginning or cursor.is_bridged:
-            return None
-        first = await self._read(awaited.task_id, 0, limit=1)
+    async def _lacks_events(self, awaited: Awaited, task: Task, cursor: "_Cursor", page: StreamPage) -> bool:
+        """Whether events that should follow the cursor are not in the stream any more."""
+        if page.starts_at_beginning:
+            return False
+        first = await self._read(task.id, 0, limit=1)
         if first is None:
-            return None
-        if first.events and first.events[0].number <= cursor.number + 1:
-            return None
-        if not first.events and (task.is_final or (not cursor.number and _is_young(task))):
-            return None
-        number = page.events[0].number - 1 if page.events else await self._present(cursor.number)
+            return False
+        if not first.events:
+            return awaited.ended is None and not (cursor.number == 0 and _is_young(task))
+        return first.events[0].type != SNAPSHOT and first.events[0].number > cursor.number + 1
+
+    async def _write_snapshot(self, awaited: Awaited) -> None:
+        current = await self._current(awaited)
+        try:
+            await self._plane.append([events.snapshot(current)])
+        except PlaneAway:
+            await asyncio.sleep(_AWAY_PAUSE_SECONDS)
+
+    async def _snapshot_before(self, awaited: Awaited, number: int) -> StreamEvent:
+        return events.numbered(events.snapshot(await self._current(awaited)), number - 1)
+
+    async def _current(self, awaited: Awaited) -> Task:
         current = awaited.ended or await self._lookup.get(awaited.task_id)
         if current is None:
             raise NotFound(f"no task {awaited.task_id}: it was erased")
-        return events.numbered(events.snapshot(current), number) if number is not None else None
-
-    async def _present(self, number: int) -> int | None:
-        """A number that no event has and that every later one exceeds: the plane's own clock."""
-        try:
-            return max(number + 1, await self._plane.now_us())
-        except PlaneAway:
-            return None
+        return current
 
     async def _writer_may_still_come(self, ended: Task, page: StreamPage | None, woken: asyncio.Event) -> bool:
         """The ledger knew the end before the stream: give the writer a moment. True: it came."""
@@ -123,21 +129,14 @@ class Follower:
 
 
 class _Cursor:
-    """A reader's last number. `is_bridged`: what comes next was announced by a snapshot."""
+    """A reader's last number."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.is_bridged = False
 
     def passed(self, event: StreamEvent) -> StreamEvent:
         self.number = event.number
-        self.is_bridged = False
         return event
-
-    def bridged(self, snapshot: StreamEvent) -> StreamEvent:
-        self.number = snapshot.number
-        self.is_bridged = True
-        return snapshot
 
 
 def _is_young(task: Task) -> bool:

@@ -1,0 +1,85 @@
+"""What changed reaches a process within a beat, and no listener's fault stops the pulse."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from dayshift.domain.errors import InvalidInput
+from dayshift.ledger import AgentRow
+from dayshift.tasks import TaskRequest
+from dayshift.tasks.background import Background
+from dayshift.tasks.pulse import Pulse
+
+from .conftest import SCHEMA, TENANT, House
+
+
+async def test_each_number_is_told_once_and_again_when_it_changes(house: House) -> None:
+    told: list[tuple[str, int]] = []
+
+    def telling(name: str):
+        async def tell(number: int) -> None:
+            told.append((name, number))
+
+        return tell
+
+    pulse = Pulse(house.ledger, Background())
+    for name in ("settings", "keys", "registry", "epoch"):
+        getattr(pulse, f"on_{name}")(telling(name))
+    await pulse.beat()
+    assert [name for name, _ in told] == ["settings", "keys", "registry", "epoch"]
+    await pulse.beat()
+    assert len(told) == 4
+    await house.ledger.registry.register([_agent("newcomer")])
+    await pulse.beat()
+    assert [name for name, _ in told[4:]] == ["registry"]
+
+
+async def test_a_callback_that_fails_is_told_again(house: House) -> None:
+    calls: list[int] = []
+
+    async def fail_once(number: int) -> None:
+        calls.append(number)
+        if len(calls) == 1:
+            raise RuntimeError("once")
+
+    pulse = Pulse(house.ledger, Background())
+    pulse.on_settings(fail_once)
+    for _ in range(3):
+        await pulse.beat()
+    assert len(calls) == 2
+
+
+async def test_a_kick_beats_at_once(house: House) -> None:
+    beats: asyncio.Queue[None] = asyncio.Queue()
+
+    async def count() -> None:
+        beats.put_nowait(None)
+
+    background = Background()
+    pulse = Pulse(house.ledger, background, interval_seconds=3_600)
+    pulse.on_beat(count)
+    pulse.open()
+    async with asyncio.timeout(5):
+        await beats.get()
+        pulse.kick()
+        await beats.get()
+    await pulse.close()
+    await pulse.close()
+
+
+async def test_an_agent_that_was_registered_a_moment_ago_is_known(house: House) -> None:
+    def request(agent: str) -> TaskRequest:
+        return TaskRequest(agent=agent, input=msgspec.Raw(b'{"text":"x"}'))
+
+    with pytest.raises(InvalidInput) as caught:
+        await house.services.intake.submit(request("newcomer"), tenant=TENANT)
+    assert caught.value.code == "unknown_agent"
+    assert "echo" in caught.value.message
+    await house.ledger.registry.register([_agent("newcomer")])
+    receipt = await house.services.intake.submit(request("newcomer"), tenant=TENANT)
+    assert receipt.task.queue == "newcomers"
+
+
+def _agent(name: str) -> AgentRow:
+    return AgentRow(name=name, version="v1", queue="newcomers", input_schema=SCHEMA, output_schema=b"{}")
