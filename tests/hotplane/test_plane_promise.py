@@ -17,6 +17,7 @@ from dayshift.hotplane import Ack, HotBound, Lane, Plane, digest
 AGENTS = ("x", "y:1")
 TENANTS = ("a", "b:b", "c")
 PRIORITIES = (0, 5, 9)
+LANES = st.tuples(st.sampled_from(AGENTS), st.sampled_from(PRIORITIES), st.sampled_from(TENANTS))
 FAR_MS = 1 << 45
 SMALL = HotBound(agent_ready=6, lane_floor=2, low_water=4, page=3)
 
@@ -46,11 +47,13 @@ class Promise(RuleBasedStateMachine):
         self.run(self.plane.write_marker())
 
     def teardown(self):
-        if self.plane.epoch:
-            self.run(audit(self.plane))
-            self.run(self.drain())
-        self.run(self.plane.close())
-        self.runner.close()
+        try:
+            if self.plane.epoch:
+                self.run(audit(self.plane))
+                self.run(self.drain())
+        finally:
+            self.run(self.plane.close())
+            self.runner.close()
 
     def run(self, coroutine):
         return self.runner.run(coroutine)
@@ -60,16 +63,11 @@ class Promise(RuleBasedStateMachine):
             self.model.announced(place, answer, due=place.run_at_ms == 0)
 
     @rule(
-        agent=st.sampled_from(AGENTS),
-        priority=st.sampled_from(PRIORITIES),
-        tenant=st.sampled_from(TENANTS),
-        number=st.integers(1, 6),
-        delayed=st.booleans(),
-        told=st.booleans(),
+        lanes=st.lists(LANES, min_size=1, max_size=12), delayed=st.booleans(), told=st.sampled_from([True, True, False])
     )
-    def accept(self, agent, priority, tenant, number, delayed, told):
-        due_ms = FAR_MS if delayed else 0
-        new = [Place(ids.new(ids.TASK), agent, priority, tenant, next(self.seq), due_ms) for _ in range(number)]
+    def accept(self, lanes, delayed, told):
+        due_ms = FAR_MS if delayed and len(lanes) < 4 else 0
+        new = [Place(ids.new(ids.TASK), *lane, next(self.seq), due_ms) for lane in lanes]
         self.model.places |= {place.id: place for place in new}
         if told:
             self.announce(new)
@@ -85,13 +83,14 @@ class Promise(RuleBasedStateMachine):
 
     @rule(
         worker=st.integers(0, 2),
-        agents=st.sets(st.sampled_from(AGENTS), min_size=1),
-        cap=st.sampled_from([-1, -1, 0, 2]),
-        number=st.integers(1, 12),
+        wish=st.tuples(
+            st.sets(st.sampled_from(AGENTS), min_size=1), st.sampled_from([-1, -1, 0, 2]), st.integers(1, 12)
+        ),
         repeated=st.booleans(),
-        answer_lost=st.booleans(),
+        answer_lost=st.sampled_from([False, False, False, True]),
     )
-    def claim(self, worker, agents, cap, number, repeated, answer_lost):
+    def claim(self, worker, wish, repeated, answer_lost):
+        agents, cap, number = wish
         named = {agent: cap if agent == "x" else -1 for agent in agents}
         request = ids.new("request_")
         claim = self.run(self.plane.claim(self.workers[worker], request, list(named.items()), number))
@@ -253,8 +252,8 @@ def test_the_scripts_hold_the_promise(valkey_url, bound):
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=25,
-            stateful_step_count=40,
+            max_examples=30,
+            stateful_step_count=50,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         ),

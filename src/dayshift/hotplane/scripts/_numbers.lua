@@ -34,13 +34,21 @@ end
 
 local function write_numbers()
   for hash, fields in pairs(changed) do
+    local set, gone = { 'HSET', hash }, { 'HDEL', hash }
     for field in pairs(fields) do
       local number = known[hash][field]
       if number == 0 then
-        redis.call('HDEL', hash, field)
+        gone[#gone + 1] = field
       else
-        redis.call('HSET', hash, field, exact(number))
+        set[#set + 1] = field
+        set[#set + 1] = exact(number)
       end
+    end
+    if set[3] then
+      redis.call(unpack(set))
+    end
+    if gone[3] then
+      redis.call(unpack(gone))
     end
   end
   changed = {}

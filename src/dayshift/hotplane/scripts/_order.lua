@@ -197,7 +197,14 @@ end
 
 -- What a slot cost ----------------------------------------------------------------------------------------------------
 
+local corrections = {} -- ring -> tenant -> seconds / weight; a call with many acks of a tenant writes its time once
+
 local function correct(ring, tenant, by)
+  corrections[ring] = corrections[ring] or {}
+  corrections[ring][tenant] = (corrections[ring][tenant] or 0) + by
+end
+
+local function write_correction(ring, tenant, by)
   local floor = ring_time(ring) - CREDIT_SLOTS * mean_slot_seconds(ring) * mean_inverse_weight(ring)
   local stands = tonumber(redis.call('ZSCORE', key('ring', ring), tenant))
   local time = stands or tonumber(redis.call('HGET', key('credit', ring), tenant)) or ring_time(ring)
@@ -209,6 +216,15 @@ local function correct(ring, tenant, by)
   else
     redis.call('HDEL', key('credit', ring), tenant)
   end
+end
+
+local function write_corrections()
+  for ring, tenants in pairs(corrections) do
+    for tenant, by in pairs(tenants) do
+      write_correction(ring, tenant, by)
+    end
+  end
+  corrections = {}
 end
 
 -- A slot was used: the mean learns from it, and the tenant pays what it took.

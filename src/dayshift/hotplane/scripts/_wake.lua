@@ -21,6 +21,7 @@ end
 
 -- The end of every script that changes state: write what was counted, then wake for what became possible.
 local function finish()
+  write_corrections()
   write_numbers()
   write_turns()
   for agent in pairs(touched) do
