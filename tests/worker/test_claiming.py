@@ -133,3 +133,11 @@ async def test_a_fault_of_the_plane_does_not_end_the_claiming(monkeypatch):
             await asyncio.sleep(0.01)
     made.stop()
     await running
+
+
+async def test_many_slots_are_filled_by_several_claims_in_a_row():
+    plane = CommandedPlane(Claim([f"task_{number}" for number in range(100)], [], None))
+    made, _ = claimer(plane, slots=Slots(400))
+    assert await made.run_once() == 0
+    await made.run_once()
+    assert [count for _, _, count in plane.calls] == [100, 100]

@@ -1,4 +1,8 @@
-"""Fills the worker's slots: claims as many tasks as are free, in one call, and otherwise waits to be told.
+"""Fills the worker's slots: claims for all that are free, one call after the other, and otherwise waits to be told.
+
+One call asks for at most a quarter of the slots (or 32). A claim for all 500 at once made everything go in step: 500
+starts in one commit, then the agents' code, then 500 finishes, each waiting for the one before. In quarters the starts
+of one claim are committed while the code of another runs: 1.6 times the no-op tasks a second, in the same run.
 
 It looks again when it is woken (a push to this worker's channel, a change of settings, a new epoch), when the earliest
 delayed task is due, and every 5 s in case a push was lost. After a claim that brought fewer than asked it does not look
@@ -23,6 +27,7 @@ FALLBACK_SECONDS = 5.0
 HINDERED_SECONDS = 0.1
 FAULT_SECONDS = 1.0
 LEAST_SECONDS = 0.02  # the hot plane's clock may be behind this machine's
+LEAST_CLAIM = 32
 NO_CAP = -1
 CLAIM_ID = "claim_"
 
@@ -79,7 +84,7 @@ class Claimer:
         if self._stopping or not (lease.is_valid() and self._may_claim()):
             return HINDERED_SECONDS
         agents = self._claimable()
-        count = self._slots.free
+        count = min(self._slots.free, max(LEAST_CLAIM, self._slots.total // 4))
         if not agents or count <= 0:
             return FALLBACK_SECONDS
         claim = await self._claim_until_answered(lease, agents, count)
