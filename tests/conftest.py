@@ -2,6 +2,7 @@
 embedded ones, started once a session. Each test gets a database and a Valkey database of its own.
 """
 
+import itertools
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -42,18 +43,13 @@ async def database_url(engine_urls: tuple[str, str]) -> AsyncIterator[str]:
     await admin.close()
 
 
-_next_valkey_database = 0
+_valkey_databases = itertools.cycle(range(VALKEY_DATABASES))
 
 
 @pytest.fixture
 async def valkey_url(engine_urls: tuple[str, str]) -> AsyncIterator[str]:
     """The URL of an empty Valkey database (by number), emptied again after the test."""
-    global _next_valkey_database
-    _next_valkey_database = (_next_valkey_database + 1) % VALKEY_DATABASES
-    base = engine_urls[1]
-    url = f"{base}{'&' if '?' in base else '?'}db={_next_valkey_database}" if base.startswith("unix") else (
-        f"{base.rstrip('/')}/{_next_valkey_database}"
-    )
+    url = f"{engine_urls[1].rstrip('/')}/{next(_valkey_databases)}"
     client = redis.asyncio.from_url(url)
     await client.flushdb()
     yield url
