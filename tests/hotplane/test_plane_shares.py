@@ -31,7 +31,7 @@ async def test_weights_of_one_to_three_give_shares_of_one_to_three(plane, slots,
         plane,
         {place.id: place.tenant for place in queued},
         slots=slots,
-        tasks=4_000,
+        tasks=4_000 if slots > 1 else 1_000,
         slot_seconds=slot_seconds,
         batch=min(slots, 20),
     )
@@ -48,13 +48,13 @@ async def test_a_heavy_tenant_does_not_lose_an_eighth_to_a_light_one(plane):
 
 
 async def test_slot_seconds_are_shared_and_not_tasks(plane):
-    queued = [*crowd.places(4_000, tenant="quick"), *crowd.places(2_000, tenant="slow")]
+    queued = [*crowd.places(1_000, tenant="quick"), *crowd.places(200, tenant="slow")]
     await plane.enqueue(queued)
     tenant_of = {place.id: place.tenant for place in queued}
     seconds = {"quick": 0.1, "slow": 1.0}
     used = {"quick": 0.0, "slow": 0.0}
     worker_id = crowd.worker()
-    for _ in range(2_000):
+    for _ in range(1_000):
         for task_id in await crowd.claim(plane, worker_id, 1):
             tenant = tenant_of[task_id]
             used[tenant] += seconds[tenant]

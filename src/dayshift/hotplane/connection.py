@@ -35,6 +35,7 @@ Argument = str | int | bytes
 _DEPENDENCY = "plane"
 _LOOKS_A_TIMEOUT = 5
 _PING_SECONDS = 5.0
+STEADY_SECONDS = 1.0  # a connection that lived this long was a good one: the next attempt comes at once
 
 
 def backoff_seconds(failures: int) -> float:
@@ -132,12 +133,16 @@ class Wire:
                 self._trouble = error
                 await asyncio.sleep(backoff_seconds(failures))
                 continue
-            failures = 0
             self._found()
+            since = monotonic_seconds()
             try:
                 self._lost(await self._converse(connection))
+            except Exception as error:  # noqa: BLE001 - the wire outlives every surprise; whoever asked is told
+                self._lost(translated(error, self.address.name))
             finally:
                 await connection.disconnect(nowait=True)
+            failures = 0 if monotonic_seconds() - since > STEADY_SECONDS else failures + 1
+            await asyncio.sleep(backoff_seconds(failures))
 
     async def _converse(self, connection: AbstractConnection) -> DayshiftError:
         """Send and receive until something breaks; answers what broke."""

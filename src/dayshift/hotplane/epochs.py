@@ -69,12 +69,15 @@ class Epochs:
         await self._state.run("write_marker", channels.ALL, rebuilding=True)
 
     async def drop_old_epochs(self) -> int:
-        """Remove what other epochs than the present one left behind, in bounded pieces; answers how many keys."""
+        """Remove what epochs before the present one left behind, in bounded pieces; answers how many keys.
+
+        A later epoch is left alone: it belongs to a rebuild that has overtaken this one.
+        """
         dropped = 0
         cursor = b"0"
         while True:
             cursor, found = await self._state.wire.ask(b"SCAN", cursor, "MATCH", keys.STATE + "*", "COUNT", _SCAN_PIECE)
-            old = [key for key in found if keys.epoch_of(key.decode()) not in (None, self._state.epoch)]
+            old = [key for key in found if _is_before(keys.epoch_of(key.decode()), self._state.epoch)]
             if old:
                 dropped += int(await self._state.wire.ask(b"UNLINK", *old))
             if cursor == b"0":
@@ -83,3 +86,7 @@ class Epochs:
 
 def _escaped_tenant(tenant: str) -> str:
     return keys.escaped(tenant)
+
+
+def _is_before(epoch: int | None, present: int) -> bool:
+    return epoch is not None and epoch < present

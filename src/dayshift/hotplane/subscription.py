@@ -9,9 +9,10 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
+from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import PlaneAway
 from dayshift.hotplane.address import Address
-from dayshift.hotplane.connection import PushLine, backoff_seconds
+from dayshift.hotplane.connection import STEADY_SECONDS, PushLine, backoff_seconds
 
 RECONNECTED: Final = "reconnected"
 """In the place of a channel: the connection was lost and is back; messages in between are missing."""
@@ -91,6 +92,7 @@ class Subscription:
         losses = 0
         connected_before = False
         while True:
+            since = monotonic_seconds()
             try:
                 async with PushLine.connected(self._address, self._timeout_seconds) as line:
                     self._line = line
@@ -98,10 +100,9 @@ class Subscription:
                     if connected_before:
                         self._messages.put_nowait((RECONNECTED, b""))
                     connected_before = True
-                    losses = 0
                     await self._read(line)
             except PlaneAway:
-                losses += 1
+                losses = 0 if monotonic_seconds() - since > STEADY_SECONDS else losses + 1
             finally:
                 self._line = None
                 self._confirmed.clear()

@@ -2,6 +2,7 @@
 -- KEYS  marker
 -- ARGV  call
 -- Reply how many were due; at most 1,000 an agent, call again for more
+-- Promise: none enters its line before its time; idle workers are woken for those that do.
 -- include: _held
 
 local PROMOTED_AN_AGENT = 1000
