@@ -91,7 +91,6 @@ async def test_a_cancelled_request_does_not_shift_the_others(plane):
     assert given_up.cancelled()
 
 
-@pytest.mark.by_url
 async def test_a_lost_connection_comes_back_by_itself(through_proxy, proxy):
     plane = through_proxy
     await proxy.refuse()

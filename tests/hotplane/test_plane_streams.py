@@ -1,7 +1,5 @@
 """Live events: numbers, refusals, resuming, and the push that comes with them."""
 
-import pytest
-
 from dayshift.domain.stream import Append
 from dayshift.hotplane import channels, keys
 from dayshift.hotplane.channels import EventNotice, event_of, task_id_of
@@ -11,7 +9,6 @@ def event(task_id, attempt, kind, data=b"{}"):
     return Append(task_id, attempt, kind, data)
 
 
-@pytest.mark.by_url
 async def test_events_are_numbered_by_the_clock_and_read_from_anywhere(plane):
     before = await plane.now_us()
     numbers = await plane.append(
