@@ -66,6 +66,7 @@ class House:
         await self.plane.open()
         await self.live_settings.load()
         await self.services.open()
+        assert await self.services.rebuild.rebuild_if_lost()  # as maintenance does on an empty plane
         await self.app.open()
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)

@@ -17,7 +17,7 @@ from dayshift.gateway.problems import HttpError, reply_to, reply_to_the_unexpect
 from dayshift.gateway.replies import Answer
 from dayshift.gateway.request import Request
 from dayshift.gateway.routes import Route, Routes
-from dayshift.telemetry import emit
+from dayshift.telemetry import bound, emit
 
 NO_ROUTE = "(none)"
 
@@ -61,12 +61,12 @@ class Door:
         except DayshiftError as error:
             return route, reply_to(error)
         except Exception as error:  # noqa: BLE001 - the last wall: the client gets a problem, the operator the stack
-            emit(
-                Fault(
-                    where="gateway.door",
-                    error_type=type(error).__name__,
-                    message=str(error),
-                    stack=traceback.format_exc(),
-                )
-            )
+            with bound(tenant=request.tenant, route=route.template if route else NO_ROUTE):
+                emit(_fault(error))
             return route, reply_to_the_unexpected()
+
+
+def _fault(error: Exception) -> Fault:
+    return Fault(
+        where="gateway.door", error_type=type(error).__name__, message=str(error), stack=traceback.format_exc()
+    )
