@@ -222,3 +222,20 @@ async def _until(house: House, task_id: str, event_type: str, times: int):
             if seen == times:
                 break
     await stream.aclose()
+
+
+async def test_a_result_is_recorded_although_its_caller_was_cancelled(house: House, hands: Hands) -> None:
+    receipt = await house.submit()
+    await house.told()
+    await hands.claim()
+    started = await hands.start(receipt.task.id)
+    assert isinstance(started, Started)
+    outcome = Outcome(kind="succeeded", output=b"1")
+    finishing = asyncio.ensure_future(house.services.finishing.finish(started, hands.id, outcome))
+    await asyncio.sleep(0)  # the outcome is handed in
+    finishing.cancel()
+    async with asyncio.timeout(5):
+        await house.services.finishing.finished()
+    task = await house.services.waiters.wait(receipt.task.id, TENANT, 5)
+    assert task is not None
+    assert task.status is Status.SUCCEEDED

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from dayshift.domain.events import Fault
 from dayshift.telemetry import emit
+
+Answer = TypeVar("Answer")
 
 
 class Background:
     """Holds the tasks of the event loop that run behind an answer: asyncio itself would forget them."""
 
     def __init__(self) -> None:
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None], *, where: str) -> asyncio.Task[None]:
         """Run `work`; an error of it becomes a `Fault` at `where`."""
@@ -20,6 +22,18 @@ class Background:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+    def keep(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
+        """Run `work` for somebody who may leave before it ends; an error is theirs while they are there."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._let_go)
+        return task
+
+    def _let_go(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report what its caller has already seen
 
     async def finish_within(self, grace_seconds: float) -> None:
         """Let what runs end, then cancel the rest. Calling it twice is safe."""

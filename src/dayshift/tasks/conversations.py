@@ -9,6 +9,7 @@ from dayshift.domain.errors import Conflict
 from dayshift.domain.task import Status, Task
 from dayshift.ledger import Ledger
 from dayshift.tasks.control import Control
+from dayshift.tasks.next_in_line import NextInLine
 
 _UNFINISHED = (Status.QUEUED, Status.RUNNING, Status.WAITING)
 _PAGE = 100
@@ -17,14 +18,17 @@ _PAGE = 100
 class Conversations:
     """The two other answers to a busy conversation than waiting for one's turn."""
 
-    def __init__(self, ledger: Ledger, control: Control) -> None:
+    def __init__(self, ledger: Ledger, control: Control, next_in_line: NextInLine) -> None:
         self._ledger = ledger
+        self._next_in_line = next_in_line
         self._control = control
 
     async def withdraw(self, task: Task) -> None:
         """Take back a task that must not wait. Always raises: `Conflict`, code `conversation_busy`."""
-        await self._control.cancel(task.id, task.tenant)
-        await self._control.erase(task.id, task.tenant)
+        result = await self._ledger.tasks.cancel(task.tenant, task.id)
+        if result.conversation_has_next:
+            self._next_in_line.call(task.tenant, task.conversation)
+        await self._ledger.tasks.erase(task.tenant, task.id)
         raise Conflict(
             f"conversation {task.conversation!r} is busy; wait for its task to end, or send on_busy=enqueue or interrupt",
             code="conversation_busy",

@@ -5,6 +5,7 @@ worker to claim nothing more meanwhile. What follows the commit is never waited 
 whole task, made of what the start and the outcome said, so nobody reads it back from the database.
 """
 
+import asyncio
 from typing import Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from dayshift.hotplane import Ack
 from dayshift.ledger import Finish, Finished, GroupCommit, Ledger
 from dayshift.ledger import Outcome as LedgerOutcome
 from dayshift.tasks import endings, events
+from dayshift.tasks.background import Background
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
 from dayshift.tasks.patience import until_answered
@@ -53,18 +55,21 @@ class Finishing:
         ledger: Ledger,
         outbox: Outbox,
         next_in_line: NextInLine,
+        background: Background,
         *,
         version: str | None,
         max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> None:
         self._outbox = outbox
         self._next_in_line = next_in_line
+        self._background = background
         self._version = version
         self._commits = GroupCommit[Finish, Finished](
             "finish", ledger.tasks.finish, max_pending_bytes=max_pending_bytes
         )
         self._waiting: dict[str, tuple[float, int]] = {}  # finish id -> since when, how many bytes
         self._waiting_bytes = 0
+        self._all_recorded = asyncio.Event()
 
     @property
     def is_backed_up(self) -> bool:
@@ -78,8 +83,18 @@ class Finishing:
         """Commit the outcome; waits in memory while the ledger is away.
 
         Returns after the commit. `Finished.accepted` false means that a newer attempt has taken over: drop the result.
-        The hot plane's slot is freed and the stream is written in background, repeated until answered.
+        The hot plane's slot is freed and the stream is written in background, repeated until answered. A caller that is
+        cancelled while it waits takes nothing along: the outcome is recorded all the same.
         """
+        return await asyncio.shield(self._background.keep(self._record(started, worker_id, outcome)))
+
+    async def finished(self) -> None:
+        """Wait until every outcome handed in so far is recorded."""
+        while self._waiting:
+            self._all_recorded.clear()
+            await self._all_recorded.wait()
+
+    async def _record(self, started: Started, worker_id: str, outcome: Outcome) -> Finished:
         finished = await self._commit(_finish_of(started, worker_id, outcome))
         if not finished.accepted:
             emit(AttemptSuperseded(task_id=started.id, attempt=started.attempt, where="finish"))
@@ -104,6 +119,8 @@ class Finishing:
         finally:
             del self._waiting[finish.finish_id]
             self._waiting_bytes -= size_bytes
+            if not self._waiting:
+                self._all_recorded.set()
 
     def _tell_the_end(self, started: Started, worker_id: str, outcome: Outcome, finished: Finished) -> None:
         task = finished_task(started, outcome, finished, self._version)

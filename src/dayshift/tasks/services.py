@@ -57,9 +57,9 @@ class Services:
         self.agents_known = AgentsKnown(ledger)
         self.admission = Admission(ledger, settings)
         self.control = Control(ledger, plane, outbox, next_in_line, background)
-        self.conversations = Conversations(ledger, self.control)
+        self.conversations = Conversations(ledger, self.control, next_in_line)
         self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations)
-        self.finishing = Finishing(ledger, outbox, next_in_line, version=version)
+        self.finishing = Finishing(ledger, outbox, next_in_line, background, version=version)
         self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version)
         self.refill = Refill(ledger, plane)
         self.waiters = Waiters(ledger, plane, pushes, background)
@@ -69,7 +69,7 @@ class Services:
         self._is_open = False
 
     async def open(self) -> None:
-        """Learn the epoch, hear pushes, and beat. Raises `LedgerAway`; never waits for the plane."""
+        """Learn the epoch, hear pushes, and beat. Raises `LedgerAway`; waits for the plane for its time-out at most."""
         if self._is_open:
             return
         await self.epoch.open()
@@ -97,6 +97,7 @@ class Services:
     async def _deliver_within(self, grace_seconds: float) -> None:
         try:
             async with asyncio.timeout(grace_seconds):
+                await self.finishing.finished()
                 await self.next_in_line.called()
                 await self.outbox.delivered()
         except TimeoutError:
