@@ -1,5 +1,6 @@
 """`Ledger`: one pool, and an object for each topic."""
 
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -51,6 +52,13 @@ class Ledger:
     async def schema_state(self) -> SchemaState:
         """Whether this code fits the schema: it works on `current` and `ahead`."""
         return await migrate.schema_state(self._db)
+
+    async def now(self) -> datetime:
+        """PostgreSQL's time, by which all durable times are given."""
+        row = await self._db.fetch_one("clock")
+        assert row is not None, "a clock always answers"
+        now: datetime = row["now"]
+        return now
 
     async def poll(self, worker_id: str | None = None) -> Poll:
         """What a process asks every second."""

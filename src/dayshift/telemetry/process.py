@@ -4,14 +4,16 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from dayshift.telemetry.logs import Logs, start_logs
 from dayshift.telemetry.metrics.board import Board
 from dayshift.telemetry.metrics.counting import Counting
-from dayshift.telemetry.rendering import LogFormat
+
+if TYPE_CHECKING:
+    from dayshift.telemetry.logs import Logs
+    from dayshift.telemetry.rendering import LogFormat
 
 METRICS_FOLDER = "metrics"
 
@@ -20,7 +22,7 @@ class TelemetryConfig(Protocol):
     """What telemetry needs of the configuration; `dayshift.config.Config` has it."""
 
     @property
-    def log_format(self) -> LogFormat | None: ...
+    def log_format(self) -> "LogFormat | None": ...
 
     @property
     def log_level(self) -> str: ...
@@ -30,7 +32,7 @@ class TelemetryConfig(Protocol):
 
 
 class _Running(Struct):
-    logs: Logs
+    logs: "Logs"
     board: Board
     metrics_folder: Path | None  # None: nobody else can read this board
     ends: list[Callable[[], None]]
@@ -51,6 +53,8 @@ def setup(config: TelemetryConfig, process_kind: str) -> None:
 
     A second call starts anew.
     """
+    from dayshift.telemetry.logs import start_logs  # here: structlog takes long to import, and most commands need none
+
     with _changing:
         _stop()
         logs = start_logs(process_kind, config.log_format, config.log_level)
