@@ -24,7 +24,7 @@ class House:
         self.log_path = folder / "log.jsonl"
         self.process: asyncio.subprocess.Process | None = None
         self.url = ""
-        self.http: httpx2.AsyncClient
+        self.http = httpx2.AsyncClient()
         self._log = self.log_path.open("ab")
 
     async def start(self, *arguments: str, key: str | None = None) -> None:
@@ -36,6 +36,7 @@ class House:
             sys.executable, "-m", "dayshift", *arguments, env=self.environment, stdout=self._log, stderr=self._log
         )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        await self.http.aclose()
         self.http = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=90)
         await self.until(self._is_ready, "ready")
 
@@ -151,8 +152,7 @@ class House:
             except TimeoutError:
                 self.process.kill()
                 await self.process.wait()
-        if self.process is not None:
-            await self.http.aclose()
+        await self.http.aclose()
         self._log.close()
 
     async def _is_ready(self) -> bool:
