@@ -100,3 +100,19 @@ async def test_what_only_the_plane_remembers_of_a_dead_worker_is_freed(house: Ho
     await house.ledger.workers.release(hands.id, "rescued by one that died before it reached the plane")
     await Rescuer(house.services, MaintenanceConfig()).run_once()
     assert await heir.claim() == [task_id]
+
+
+async def test_a_conversation_goes_on_although_its_finisher_died_before_it_told(
+    house: House, hands: Hands, heir: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = (await house.submit("1", conversation="c")).task.id
+    second = (await house.submit("2", conversation="c")).task.id
+    await house.told()
+    await hands.claim()
+    with monkeypatch.context() as dying:
+        dying.setattr(house.services.next_in_line, "call", lambda tenant, conversation: None)
+        await hands.run(first)
+    await house.told()
+    assert await heir.claim() == []
+    await house.services.rescue.rescue_worker(hands.id, "its process died")
+    assert await heir.claim() == [second]

@@ -16,7 +16,7 @@ class MaintenanceConfig(Struct, frozen=True, kw_only=True):
     orphans_interval: float = 300.0
     rebuild_interval: float = 1.0
     announce_interval: float = 2.0
-    heads_interval: float = 30.0
+    heads_interval: float = 10.0
     delayed_interval: float = 60.0
     expire_interval: float = 1.0
     depth_interval: float = 1.0

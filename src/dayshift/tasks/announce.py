@@ -4,8 +4,8 @@ A place reaches the plane by a nudge behind a commit, and a nudge can be lost wi
 what has been ready for a while and is still queued. Announcing what the plane holds already changes nothing.
 
     young    ready for 2 to 60 s: every row is announced once as it passes that window, oldest first
-    heads    the first rows of every lane, whatever their age: what the young pass missed (nobody was there to run it)
-             moves on lane by lane, even behind a backlog of any length
+    heads    the first rows of every lane, whatever their age: what the young pass missed (nobody was there to run it, or
+             its turn in a conversation came long after its acceptance) moves on lane by lane, behind any backlog
     delayed  due within ten minutes, in the order in which they become due
 """
 
@@ -19,8 +19,8 @@ OLDEST_SECONDS = 60.0
 SLICE_SECONDS = 1.0
 OVERLAP_SECONDS = 1.0
 ROWS_A_SLICE = 5_000
-HEADS_A_LANE = 16
-HEADS_IN_ALL = 2_000
+HEADS_A_LANE = 64
+HEADS_IN_ALL = 4_000
 DELAYED_WITHIN_SECONDS = 600.0
 DELAYED_PAGE = 1_000
 DELAYED_IN_ALL = 20_000

@@ -4,6 +4,7 @@
     2. poisoned tasks ended       those that it ran alone, in quarantine, after two losses: dead letters
     3. released in the plane      what it held goes back to the heads of its lines
     4. the rest queued again      what the ledger shows as running there and the plane did not know
+    5. heads announced            what it had committed and not told any more: the next tasks of conversations
 
 The tasks of 3 and 4 stay `running` in the ledger until somebody starts them: the start takes them over, counts the loss
 and silences the old attempt. So a rescue that dies at any step may be repeated by anybody from the beginning: the ledger
@@ -15,6 +16,7 @@ from dayshift.domain.events import TaskLost, WorkerDead
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
 from dayshift.tasks import endings
+from dayshift.tasks.announce import Announce
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
 from dayshift.telemetry import emit
@@ -23,11 +25,14 @@ from dayshift.telemetry import emit
 class Rescue:
     """Used by maintenance for silent workers, and by the supervisor for children that it saw die."""
 
-    def __init__(self, ledger: Ledger, plane: Plane, outbox: Outbox, next_in_line: NextInLine) -> None:
+    def __init__(
+        self, ledger: Ledger, plane: Plane, outbox: Outbox, next_in_line: NextInLine, announce: Announce
+    ) -> None:
         self._ledger = ledger
         self._plane = plane
         self._outbox = outbox
         self._next_in_line = next_in_line
+        self._announce = announce
 
     async def rescue_worker(self, worker_id: str, reason: str, *, only_if_silent_seconds: float | None = None) -> int:
         """Release the worker's leases in both planes and requeue its tasks; returns how many. Safe to repeat.
@@ -46,6 +51,7 @@ class Rescue:
         await self._plane.enqueue(running)
         requeued = len({place.id for place in running}.union(held))
         if released_now:
+            await self._announce.heads()
             emit(WorkerDead(worker_id=worker_id, tasks=requeued, reason=reason))
         return requeued
 

@@ -63,8 +63,8 @@ class Services:
         self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version)
         self.refill = Refill(ledger, plane)
         self.waiters = Waiters(ledger, plane, pushes, background)
-        self.rescue = Rescue(ledger, plane, outbox, next_in_line)
-        self.announce = Announce(ledger, plane)
+        self.announce = announce = Announce(ledger, plane)
+        self.rescue = Rescue(ledger, plane, outbox, next_in_line, announce)
         self.rebuild = Rebuild(ledger, plane, self.policy)
         self._is_open = False
 
