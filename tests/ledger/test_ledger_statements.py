@@ -16,7 +16,7 @@ def test_a_file_is_split_into_named_statements():
     "text", ["-- name: one\nSELECT 1;", "-- name: one\n-- A.\nSELECT 1;\n-- name: one\n-- B.\nSELECT 1;"]
 )
 def test_a_statement_without_a_promise_or_with_a_taken_name_is_refused(text):
-    with pytest.raises(ValueError, match="promise|two statements"):
+    with pytest.raises(ValueError, match=r"promise|two statements"):
         parse(text)
 
 

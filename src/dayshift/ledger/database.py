@@ -3,7 +3,9 @@
 **Settings of a session.** A statement may take 5 s and wait 1 s for a lock. All statements of this room are made to be
 answered by an index, so plans are generic (a plan for 200 array arguments over ten partitions costs more than running
 it), and sequential scans, hash and merge joins are dear: a plan made while a table was nearly empty is then still right
-when it has a million rows. JIT is off: it pays for reports and not for look-ups.
+when it has a million rows. One trap is left: a week's partition that was vacuumed while it was empty (an upgrade does that)
+costs the same by any index, and a plan of that moment may walk a wrong one once it fills. So plans are thrown away
+after a minute, and made again for the size the table then has. JIT is off: it pays for reports and not for look-ups.
 
 **PgBouncer in transaction mode** (`?pgbouncer=true` in the URL). There a session belongs to one transaction only, so
 nothing may be prepared and nothing be set for longer: each statement runs as BEGIN with SET LOCAL, the statement,
@@ -35,6 +37,7 @@ LOCK_TIMEOUT_SECONDS = 1.0
 CLIENT_TIMEOUT_SECONDS = STATEMENT_TIMEOUT_SECONDS + 1.0  # the server's own limit should speak first
 CONNECT_TIMEOUT_SECONDS = 5.0
 TRIES = 4
+PLAN_LIFETIME_SECONDS = 60
 
 Connection: TypeAlias = PoolConnectionProxy
 Rows: TypeAlias = list[asyncpg.Record]
@@ -85,6 +88,7 @@ class Database:
                 connection_class=_PlainConnection,
                 max_inactive_connection_lifetime=300.0,
                 max_cacheable_statement_size=0,
+                max_cached_statement_lifetime=PLAN_LIFETIME_SECONDS,
                 statement_cache_size=0 if self.through_pgbouncer else 200,
                 server_settings=None if self.through_pgbouncer else SESSION_SETTINGS,
             )
@@ -164,8 +168,16 @@ class Database:
 def _was_stale(error: LedgerAway) -> bool:
     """Whether the connection had died before: a server that is down refuses a new one, and one that is slow times out."""
     cause = error.__cause__
-    died = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionResetError)
-    return isinstance(cause, died) or isinstance(cause, asyncpg.exceptions.AdminShutdownError)
+    return isinstance(
+        cause,
+        (
+            asyncpg.PostgresConnectionError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            asyncpg.exceptions.AdminShutdownError,
+            ConnectionResetError,
+        ),
+    )
 
 
 @asynccontextmanager

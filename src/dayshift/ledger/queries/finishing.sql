@@ -99,8 +99,8 @@ SELECT w.id, coalesce(r.ruling, 'superseded') AS ruling,
     CASE WHEN r.ruling = 'recorded' THEN r.new_retryable ELSE r.error_retryable END AS error_retryable,
     CASE
         WHEN r.ruling = 'recorded' THEN coalesce(c.unfinished > 0, false)
-        WHEN r.ruling = 'again' AND r.finished_at IS NOT NULL AND r.conversation IS NOT NULL THEN EXISTS (
-            SELECT FROM conversations n WHERE n.tenant = r.tenant AND n.name = r.conversation AND n.unfinished > 0)
+        WHEN r.ruling = 'again' AND r.finished_at IS NOT NULL AND r.conversation IS NOT NULL THEN coalesce((
+            SELECT n.unfinished > 0 FROM conversations n WHERE n.tenant = r.tenant AND n.name = r.conversation), false)
         ELSE false
     END AS has_next
 FROM wish w
