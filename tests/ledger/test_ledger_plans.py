@@ -51,6 +51,7 @@ HOT = {
     "finish_tasks": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {TEXTS}, {BYTES}, {TEXTS}, {TEXTS}, '{{}}'::boolean[], '{{}}'::float8[], {BYTES}, {BYTES}",
     "get_task": NIL,
     "get_task_of_tenant": f"{NIL}, 'busy'",
+    "find_idempotency_key": "'busy', 'a key'",
     "get_tasks": UUIDS,
     "finished_among": UUIDS,
     "list_tasks_by_status": f"'busy', '{{queued}}', {NIL}, 20",

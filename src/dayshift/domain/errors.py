@@ -57,7 +57,20 @@ class Conflict(DayshiftError):
 
 
 class Refused(DayshiftError):
+    """`limit` is how much the limit that was reached allows, for those who show it."""
+
     code = "refused"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after_seconds: float | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retry_after_seconds=retry_after_seconds)
+        self.limit = limit
 
 
 class DependencyAway(DayshiftError):

@@ -94,8 +94,8 @@ def reply_to(error: DayshiftError) -> Reply:
     if not isinstance(problem.retry_after, UnsetType):
         whole_seconds = max(1, int(-(-problem.retry_after // 1)))
         headers.append(header("retry-after", str(whole_seconds)))
-        if problem.status == 429:
-            headers += _rate_limit(problem.code, whole_seconds)
+        if isinstance(error, Refused):
+            headers += _rate_limit(problem.code, error.limit, whole_seconds)
     if isinstance(error, HttpError):
         headers += error.headers
     return Reply(problem.status, msgspec.json.encode(problem), headers)
@@ -111,9 +111,9 @@ def reply_to_the_unexpected() -> Reply:
     return reply_to(unexpected)
 
 
-def _rate_limit(name: str, whole_seconds: int) -> Headers:
+def _rate_limit(name: str, limit: int | None, whole_seconds: int) -> Headers:
     """`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): nothing is left, until then."""
     return [
         header("ratelimit", f'"{name}";r=0;t={whole_seconds}'),
-        header("ratelimit-policy", f'"{name}";q=1;w={whole_seconds}'),
+        header("ratelimit-policy", f'"{name}";q={limit or 0}'),
     ]

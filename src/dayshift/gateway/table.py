@@ -9,7 +9,7 @@ from dayshift.domain.task import Task
 from dayshift.gateway.events import After, Events
 from dayshift.gateway.home import welcome
 from dayshift.gateway.keys import KeyRequest, Keys, ShownKey
-from dayshift.gateway.lists import AgentView, Lists, QueueView, WorkerView
+from dayshift.gateway.lists import AgentView, Lists, WorkerView
 from dayshift.gateway.pages import Page
 from dayshift.gateway.probes import Probes, Readiness
 from dayshift.gateway.problems import Problem
@@ -19,6 +19,7 @@ from dayshift.gateway.submissions import MAX_BATCH
 from dayshift.gateway.tasks import Look, TaskDoor, TaskFilter
 from dayshift.ledger.shapes import KeyRow
 from dayshift.settings import Change
+from dayshift.tasks.depth import QueueDepth
 from dayshift.tasks.inputs import TaskRequest
 
 HTML = "text/html"
@@ -142,7 +143,7 @@ def list_routes(lists: Lists) -> list[Route]:
         )
         for path, handler, summary, view in (
             ("/v1/agents", lists.agents, "List agents", AgentView),
-            ("/v1/queues", lists.queues, "List queues", QueueView),
+            ("/v1/queues", lists.queues, "List queues", QueueDepth),
             ("/v1/workers", lists.workers, "List live workers", WorkerView),
         )
     ]

@@ -61,6 +61,11 @@ class Reading:
             rows = await self._db.fetch("list_tasks_by_status", *arguments)
         return [to_task(row) for row in rows]
 
+    async def kept_under(self, tenant: str, key: str) -> tuple[str, bytes] | None:
+        """The task that an idempotency key made, and the hash of what was asked for; None for a key that is free."""
+        row = await self._db.fetch_one("find_idempotency_key", tenant, key)
+        return (f"{ids.TASK}{row['task_id']}", row["body_hash"]) if row else None
+
     async def dead(self, tenant: str, *, limit: int = 20, after: str | None = None) -> Sequence[Task]:
         """A tenant's dead letters, newest first."""
         return await self.list(tenant, status=Status.FAILED, limit=limit, after=after)

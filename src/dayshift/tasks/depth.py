@@ -88,6 +88,7 @@ class Admission:
                 f"queue {queue!r} holds {most_in_queue} tasks already; try again later, or raise queues.{queue}.max_depth",
                 code="queue_full",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
+                limit=most_in_queue,
             )
         most_of_tenant = settings.tenant(tenant).max_queued
         if self._queued_by[tenant] + sum(part.tenants[tenant] for part in self._accepted) >= most_of_tenant:
@@ -96,6 +97,7 @@ class Admission:
                 f"or raise tenants.{tenant}.max_queued",
                 code="tenant_full",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
+                limit=most_of_tenant,
             )
 
     def _take(self, rows: list[Depth], measured_at: float) -> None:

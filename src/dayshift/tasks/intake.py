@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from dayshift.domain import ids
 from dayshift.domain.clock import now
-from dayshift.domain.errors import DayshiftError, FieldError, InvalidInput, NotFound
+from dayshift.domain.errors import DayshiftError, FieldError, InvalidInput, NotFound, Refused
 from dayshift.domain.events import TaskAccepted
 from dayshift.domain.task import NewTask, Place, Status, Task
 from dayshift.ledger import Accepted, GroupCommit, Ledger
@@ -70,12 +70,17 @@ class Intake:
         `conversation_busy`), `Refused` (codes `queue_full`, `tenant_full`), `LedgerAway`.
         """
         new = await self._checked(request, tenant, trace_id)
-        self._admission.admit(tenant, new.queue)
+        try:
+            self._admission.admit(tenant, new.queue)
+        except Refused:
+            if (receipt := await self._replay_without_room(new)) is not None:
+                return receipt
+            raise
         accepted = await self._commits.submit(
             new, _ROW_BYTES + len(new.input) + len(new.metadata), deadline_seconds=self._commit_deadline_seconds
         )
         if accepted.replay_of is not None:
-            return await self._replay(accepted, tenant)
+            return await self._replay(accepted.replay_of, tenant, same_body=accepted.same_body)
         task = _task_of(new, accepted)
         if request.on_busy == "reject" and not accepted.is_head:
             await self._conversations.withdraw(task)
@@ -128,13 +133,23 @@ class Intake:
             idempotency_hash=inputs.fingerprint(request, values) if keyed else None,
         )
 
-    async def _replay(self, accepted: Accepted, tenant: str) -> Receipt:
-        if not accepted.same_body:
+    async def _replay_without_room(self, new: NewTask) -> Receipt | None:
+        """What was accepted already needs no room: its repeat is answered however full the queue is."""
+        if new.idempotency_key is None:
+            return None
+        kept = await self._ledger.tasks.kept_under(new.tenant, new.idempotency_key)
+        if kept is None:
+            return None
+        task_id, body_hash = kept
+        return await self._replay(task_id, new.tenant, same_body=body_hash == new.idempotency_hash)
+
+    async def _replay(self, task_id: str, tenant: str, *, same_body: bool) -> Receipt:
+        if not same_body:
             message = (
                 "this Idempotency-Key was used within 24 hours for a request that said something else; use a new key"
             )
             raise InvalidInput(message, [FieldError("idempotency_key", message)], code="idempotency_key_reused")
-        task = await self._ledger.tasks.get(accepted.replay_of or "", tenant)
+        task = await self._ledger.tasks.get(task_id, tenant)
         if task is None:
             raise NotFound("the task that this Idempotency-Key made has been erased; use a new key to submit again")
         return Receipt(task=task, replayed=True)

@@ -18,7 +18,7 @@ OnNumber = Callable[[int], Awaitable[None]]
 OnIds = Callable[[list[str]], Awaitable[None]]
 OnBeat = Callable[[], Awaitable[None]]
 
-INTERVAL_SECONDS = 1.0
+INTERVAL_SECONDS = 0.8  # what it finds, a revoked key above all, must be in force within a second
 LEAST_SECONDS_BETWEEN = 0.02
 
 

@@ -42,3 +42,8 @@ SELECT * FROM shown_tasks
 WHERE tenant = $1 AND conversation = $5 AND ($6::text IS NULL OR agent = $6) AND ($7::text IS NULL OR user_name = $7)
   AND status = ANY ($2::text[]) AND id < $3
 ORDER BY id DESC LIMIT $4;
+
+-- name: find_idempotency_key
+-- The task that a tenant's idempotency key made within its 24 hours, and the hash of what was asked for.
+SELECT task_id, body_hash FROM idempotency_keys
+WHERE tenant = $1 AND key = $2 AND created_at >= now() - interval '24 hours';
