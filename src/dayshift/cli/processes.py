@@ -101,12 +101,16 @@ def worker(
     grace: Grace = GRACE_SECONDS,
     worker_id: Annotated[str | None, Internal] = None,
     quarantine: Annotated[str | None, Internal] = None,
+    check: Annotated[bool, Internal] = False,
     ready_fd: Annotated[int | None, Internal] = None,
     lifeline_fd: Annotated[int | None, Internal] = None,
 ) -> None:
     """Run one worker with the agents of FILE[:NAME]."""
-    from dayshift import app, telemetry
+    from dayshift import agents, app, telemetry
 
+    if check:
+        agents.load(file)
+        return
     if slots < 1:
         raise WrongUse(f"--slots is {slots}; a worker needs at least 1.")
     config = _config()

@@ -21,6 +21,7 @@ class Background:
         task = asyncio.create_task(_reported(work, where), name=where)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _task: work.close())  # for one that was cancelled before its first step
         return task
 
     def keep(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
