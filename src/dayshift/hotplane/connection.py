@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import hiredis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
@@ -164,7 +165,8 @@ class Wire:
             self._something_to_send.clear()
             batch, self._unsent = self._unsent, []
             self._outstanding.extend(batch)
-            packed = connection.pack_commands([request.parts for request in batch])
+            # hiredis packs ten times as fast as redis-py's own packer, which a connection would otherwise use.
+            packed = b"".join([hiredis.pack_command(request.parts) for request in batch])
             try:
                 await connection.send_packed_command(packed, check_health=False)
             except FOREIGN_ERRORS as error:
