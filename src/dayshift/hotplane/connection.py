@@ -17,7 +17,7 @@ import contextlib
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection
@@ -32,6 +32,9 @@ from dayshift.hotplane.border import FOREIGN_ERRORS, translated
 from dayshift.hotplane.scripts import Script
 
 Argument = str | int | bytes
+
+# hiredis's type stub knows commands of one word only.
+_pack = cast("Callable[[tuple[Argument, ...]], bytes]", hiredis.pack_command)
 
 _DEPENDENCY = "plane"
 _LOOKS_A_TIMEOUT = 5
@@ -166,7 +169,7 @@ class Wire:
             batch, self._unsent = self._unsent, []
             self._outstanding.extend(batch)
             # hiredis packs ten times as fast as redis-py's own packer, which a connection would otherwise use.
-            packed = b"".join([hiredis.pack_command(request.parts) for request in batch])
+            packed = b"".join([_pack(request.parts) for request in batch])
             try:
                 await connection.send_packed_command(packed, check_health=False)
             except FOREIGN_ERRORS as error:
