@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -56,6 +57,13 @@ async def test_every_route_is_in_the_description(http, house):
     request_schema = document["components"]["schemas"]["TaskRequest"]
     assert request_schema["required"] == ["agent"]
     assert request_schema["additionalProperties"] is False
+
+
+@in_the_shared_house
+async def test_every_route_is_in_the_reference(house):
+    reference = (Path(__file__).parents[2] / "docs" / "reference" / "http.md").read_text()
+    for route in house.app.table:
+        assert f"| `{route.method} {route.template}` | {route.scope or '-'} |" in reference
 
 
 @in_the_shared_house

@@ -5,6 +5,7 @@
 | worker(ID)       | `wake`: there may be work. `cancel TASK`: a person cancelled a task that it runs.     |
 | task(ID)         | an event of the task's stream: `NUMBER|TYPE|DATA`; DATA is empty when it is too large |
 | ALL              | `epoch N`: the plane is ready under epoch N                                          |
+|                  | `look`: keys or settings have changed                                                |
 | MAINTENANCE      | any payload: look at the plane now                                                   |
 """
 
