@@ -56,9 +56,10 @@ async def kills_its_worker(ctx: Context) -> None:
 @agent(name="says_its_turn")
 async def says_its_turn(ctx: Context, turn: int) -> int:
     """One message of a conversation: leaves when it began and when it ended."""
-    witness(f"{ctx.conversation} begin {turn}")
+    assert ctx.conversation is not None
+    witness(f"{ctx.conversation.name} begin {turn}")
     await asyncio.sleep(0.002)
-    witness(f"{ctx.conversation} end {turn}")
+    witness(f"{ctx.conversation.name} end {turn}")
     return turn
 
 

@@ -1,6 +1,6 @@
 """What the author of an agent sees: `@agent`, the context, and the errors; and how a worker reads an author's file."""
 
-from dayshift.agents.context import Context, EmitSink, bind, current
+from dayshift.agents.context import Context, Conversation, EmitSink, bind, current
 from dayshift.agents.declaration import agent
 from dayshift.agents.errors import Fatal, Retry
 from dayshift.agents.loading import LoadedAgents, load
@@ -14,6 +14,7 @@ __all__ = [
     "Agent",
     "CallMeter",
     "Context",
+    "Conversation",
     "EmitSink",
     "Fatal",
     "LoadedAgents",

@@ -39,6 +39,12 @@ def _drop(_event: bytes) -> Awaitable[None]:
     return _Nothing()
 
 
+class Conversation(msgspec.Struct, frozen=True):
+    """The conversation that the task is a message of: its tasks run one at a time, in the order of their acceptance."""
+
+    name: str
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The running task, as its agent sees it. `deadline` is when this attempt must have ended."""
 
@@ -48,7 +54,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     user: str | None
     attempt: int
     deadline: datetime
-    conversation: str | None
+    conversation: Conversation | None
     metadata: dict[str, Any]
     _deadline_mono: float
     _sink: EmitSink

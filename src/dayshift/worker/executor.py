@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from dayshift.agents import Agent, CallMeter, Context, bind
+from dayshift.agents import Agent, CallMeter, Context, Conversation, bind
 from dayshift.domain import clock
 from dayshift.domain.errors import InvalidInput, Superseded
 from dayshift.domain.events import AttemptSuperseded, Fault
@@ -199,7 +199,7 @@ def _make_context(started: Started, timeout_seconds: float, emitter: Emitter, me
         user=started.user,
         attempt=started.attempt,
         deadline=clock.now() + timedelta(seconds=timeout_seconds),
-        conversation=started.conversation,
+        conversation=None if started.conversation is None else Conversation(started.conversation),
         metadata=msgspec.json.decode(started.metadata, type=dict[str, Any]),
         _deadline_mono=clock.monotonic_seconds() + timeout_seconds,
         _sink=emitter,
