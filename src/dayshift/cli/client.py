@@ -136,17 +136,22 @@ class Gateway:
             problem = msgspec.json.decode(answer.content, type=_Problem)
         except msgspec.DecodeError:
             problem = _Problem()
-        status, code = answer.status_code, problem.code
-        said = problem.detail or problem.title or f"the gateway answers {status}"
-        if status in {401, 403}:
-            cure = "use another key" if self._has_key else "set DAYSHIFT_API_KEY"
-            return DayshiftError(f"{said}: {cure} (`dayshift keys create --tenant NAME` makes one)", code=code)
-        if status == 404:
-            return NotFound(said, code=code)
-        if status in {409, 412}:
-            return Conflict(said, code=code)
-        if status == 429:
-            return Refused(f"{said}; try again in {problem.retry_after or 1:g} s", code=code)
-        if status >= 500:
-            return DependencyAway(said, code=code, retry_after_seconds=problem.retry_after)
-        return InvalidInput(said, problem.errors, code=code)
+        said = problem.detail or problem.title or f"the gateway answers {answer.status_code}"
+        if answer.status_code == 401:
+            what = "does not know this DAYSHIFT_API_KEY" if self._has_key else "wants an API key"
+            cure = "set DAYSHIFT_API_KEY to a key that `dayshift keys create --tenant NAME` printed"
+            said = f"The gateway at {self.url} {what}: {cure}."
+        return _as_error(answer.status_code, said, problem)
+
+
+def _as_error(status: int, said: str, problem: _Problem) -> DayshiftError:
+    """The error of the house that the gateway meant by a status."""
+    if status in {400, 405, 413, 415, 422}:
+        return InvalidInput(said, problem.errors, code=problem.code)
+    if status == 429:
+        said = f"{said}; try again in {problem.retry_after or 1:g} s"
+    kind = _KINDS.get(status, DependencyAway if status >= 500 else DayshiftError)
+    return kind(said, code=problem.code, retry_after_seconds=problem.retry_after)
+
+
+_KINDS: dict[int, type[DayshiftError]] = {404: NotFound, 409: Conflict, 412: Conflict, 429: Refused}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from dayshift.cli.groups import OPERATION
-from dayshift.cli.machine import on_ledger
+from dayshift.cli.machine import change_ledger, on_ledger
 from dayshift.cli.printing import AsJson, ago, print_json, print_table
 from dayshift.domain import api_keys, ids
 from dayshift.domain.clock import now
@@ -44,7 +44,7 @@ def create(
     made = api_keys.make_key()
     scopes = sorted(set(scope or api_keys.DEFAULT_SCOPES), key=api_keys.SCOPES.index)
     key = NewKey(id=made.id, hash=made.hash, prefix=made.prefix, tenant=tenant, scopes=scopes, expires_at=expires_at)
-    on_ledger(lambda ledger: ledger.keys.create(key))
+    change_ledger(lambda ledger: ledger.keys.create(key))
     if as_json:
         print_json({"id": made.id, "key": made.secret, "tenant": tenant, "scopes": scopes})
         return
@@ -82,7 +82,7 @@ def revoke(key: str, /) -> None:
     """Revoke a key, by its id. Every gateway refuses it within a second."""
     if not ids.is_valid(ids.KEY, key):
         raise NotFound(f"There is no key {key[:60]!r}; `dayshift keys ls` shows their ids.")
-    on_ledger(lambda ledger: ledger.keys.revoke(key))
+    change_ledger(lambda ledger: ledger.keys.revoke(key))
     print(f"{key} revoked")
 
 

@@ -1,16 +1,19 @@
 """The engines that a machine's own commands work on: those given by URL, else those that run on the data folder."""
 
 import asyncio
+import contextlib
 import getpass
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from dayshift.config import Config
-from dayshift.domain.errors import WrongUse
-from dayshift.ledger import Ledger
+from dayshift.domain.errors import DayshiftError, WrongUse
+
+if TYPE_CHECKING:
+    from dayshift.ledger import Ledger
 
 Answer = TypeVar("Answer")
 
@@ -31,8 +34,9 @@ def located(config: Config) -> Config:
     )
 
 
-def on_ledger(work: Callable[[Ledger], Awaitable[Answer]], *, schema_must_fit: bool = True) -> Answer:
+def on_ledger(work: "Callable[[Ledger], Awaitable[Answer]]", *, schema_must_fit: bool = True) -> Answer:
     """Run `work` on this machine's ledger. Raises `WrongUse` with the cure when there is none, or its schema is old."""
+    from dayshift.ledger import Ledger
 
     async def run() -> Answer:
         async with Ledger(_database_url(), pool_size=2) as ledger:
@@ -41,6 +45,31 @@ def on_ledger(work: Callable[[Ledger], Awaitable[Answer]], *, schema_must_fit: b
             return await work(ledger)
 
     return asyncio.run(run())
+
+
+def change_ledger(work: "Callable[[Ledger], Awaitable[Answer]]") -> Answer:
+    """Like `on_ledger`, and then tell every process to look at once: a new key should open the door when it is printed.
+
+    They look each second anyway, so a Valkey that does not answer is no error here.
+    """
+    answer = on_ledger(work)
+    with contextlib.suppress(DayshiftError):
+        asyncio.run(_say_look())
+    return answer
+
+
+async def _say_look() -> None:
+    from dayshift.hotplane import Plane, channels
+
+    url = located(Config.from_env()).valkey_url
+    if url is None:
+        return
+    plane = Plane(url)
+    try:
+        await plane.open()
+        await plane.publish(channels.ALL, "look")
+    finally:
+        await plane.close()
 
 
 def who() -> str:

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from msgspec import UNSET
 
 from dayshift.cli.groups import OPERATION
-from dayshift.cli.machine import on_ledger, who
+from dayshift.cli.machine import change_ledger, on_ledger, who
 from dayshift.cli.printing import AsJson, ago, json_value, print_json, print_table
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def set_value(
 ) -> None:
     """Set PATH to VALUE, which is JSON."""
     wanted = json_value(value, "VALUE")
-    _report(_on_store(lambda store: store.put(path, wanted, by=who(), why=why, if_version=if_version)), as_json=as_json)
+    _report(_change(lambda store: store.put(path, wanted, by=who(), why=why, if_version=if_version)), as_json=as_json)
 
 
 @app.command
 def unset(path: str, /, *, why: Why = None, if_version: IfVersion = None, as_json: AsJson = False) -> None:
     """Take back what is set at PATH and below it: the default is in force again."""
-    _report(_on_store(lambda store: store.unset(path, by=who(), why=why, if_version=if_version)), as_json=as_json)
+    _report(_change(lambda store: store.unset(path, by=who(), why=why, if_version=if_version)), as_json=as_json)
 
 
 @app.command
@@ -87,7 +87,7 @@ def diff(before: int, after: int | None = None, /, *, as_json: AsJson = False) -
 @app.command
 def rollback(version: int, /, *, why: Why = None, as_json: AsJson = False) -> None:
     """Make the settings what they were at VERSION, as a new version."""
-    _report(_on_store(lambda store: store.rollback(version, by=who(), why=why)), as_json=as_json)
+    _report(_change(lambda store: store.rollback(version, by=who(), why=why)), as_json=as_json)
 
 
 def _on_store(work: "Callable[[SettingsStore], Awaitable[Answer]]") -> Answer:
@@ -96,13 +96,19 @@ def _on_store(work: "Callable[[SettingsStore], Awaitable[Answer]]") -> Answer:
     return on_ledger(lambda ledger: work(SettingsStore(ledger)))
 
 
+def _change(work: "Callable[[SettingsStore], Awaitable[Answer]]") -> Answer:
+    from dayshift.settings import SettingsStore
+
+    return change_ledger(lambda ledger: work(SettingsStore(ledger)))
+
+
 def _report(change: "Change", *, as_json: bool) -> None:
     if as_json:
         print_json(change)
     elif change.by is None:
         print(f"nothing to change; version {change.version} stays")
     else:
-        print(f"version {change.version}: {_paths(change)} {_value(change)}".rstrip())
+        print(f"version {change.version}: {_paths(change)} {_value(change)}")
 
 
 def _paths(change: "Change") -> str:
@@ -111,8 +117,8 @@ def _paths(change: "Change") -> str:
 
 
 def _value(change: "Change") -> str:
-    if not change.path:
-        return "(several)"
+    if not change.path and change.also is not UNSET:
+        return ", ".join("unset" if one.unset is True else _json(one.value) for one in change.also)
     return "unset" if change.unset is True else _json(change.value)
 
 

@@ -1,5 +1,6 @@
 """`dayshift tasks`: look at tasks, and act on them."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -8,12 +9,25 @@ from cyclopts import App, Parameter
 from dayshift.cli.client import Gateway, Url
 from dayshift.cli.groups import WORK
 from dayshift.cli.printing import AsJson, ago, print_fields, print_json, print_table
-from dayshift.domain.task import Task
+from dayshift.domain.task import TaskError, Timing
 
 app = App(name="tasks", help="Look at tasks, cancel, retry and erase them.", group=WORK)
 
 Limit = Annotated[int, Parameter(help="How many, up to 100.")]
 After = Annotated[str | None, Parameter(help="Go on after this id.")]
+
+
+class _Row(msgspec.Struct):
+    """What the table shows of a task."""
+
+    id: str
+    agent: str
+    status: str
+    attempt: int
+    created_at: datetime
+    finished_at: datetime | None = None
+    timing: Timing = Timing()
+    error: TaskError | None = None
 
 
 @app.command(name="ls")
@@ -92,17 +106,17 @@ def print_tasks(page: Any, *, as_json: bool, nothing: str) -> None:
     if as_json:
         print_json(page)
         return
-    tasks = msgspec.convert(page["data"], list[Task])
+    tasks = msgspec.convert(page["data"], list[_Row])
     print_table(
-        ("id", "agent", "status", "attempt", "created", "total", "error"),
+        ("id", "agent", "status", "attempt", "created", "took", "error"),
         (
             (
                 task.id,
                 task.agent,
-                task.status.value,
+                task.status,
                 task.attempt,
                 ago(task.created_at),
-                f"{task.timing.total:.2f} s" if task.is_final else None,
+                f"{task.timing.total:.2f} s" if task.finished_at else None,
                 f"{task.error.code}: {task.error.message}" if task.error else None,
             )
             for task in tasks

@@ -119,8 +119,8 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
         "dayshift_queue_depth default waiting": 2,
         "dayshift_queue_oldest_seconds default": 1.5,
         "dayshift_event_loop_lag_seconds": 0.25,
-        "dayshift_errors_total timeout agent": 1,
-        "dayshift_errors_total agent_error agent": 1,
+        "dayshift_errors_total timeout attempt": 1,
+        "dayshift_errors_total agent_error attempt": 1,
         "dayshift_errors_total ValueError claim": 1,
     }
     assert {name: seen.get(name) for name in expected} == expected

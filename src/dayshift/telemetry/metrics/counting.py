@@ -33,7 +33,7 @@ class Counting:
             subscribe(e.TaskAccepted, lambda event: self._accepted.add((event.agent,))),
             subscribe(e.TaskStarted, lambda event: self._queued.observe((event.agent,), event.queued_seconds)),
             subscribe(e.TaskFinished, self._on_finished),
-            subscribe(e.TaskRetrying, lambda event: self._errors.add(("agent", event.error_code))),
+            subscribe(e.TaskRetrying, lambda event: self._errors.add(("attempt", event.error_code))),
             subscribe(e.TaskLost, self._on_lost),
             subscribe(e.LedgerCommit, lambda event: self._commits.observe((event.operation,), event.duration_seconds)),
             subscribe(e.HttpRequest, self._on_request),
@@ -48,7 +48,7 @@ class Counting:
         self._finished.add((event.agent, event.status))
         self._duration.observe((event.agent,), event.duration_seconds)
         if event.status == "failed":
-            self._errors.add(("agent", event.error_code or "unknown"))
+            self._errors.add(("attempt", event.error_code or "unknown"))
 
     def _on_lost(self, event: e.TaskLost) -> None:
         self._errors.add(("worker", "poison" if event.poisoned else "lost"))
