@@ -2,9 +2,15 @@
 
 import sys
 
-from benchmarks import accept, drain, latency, thousand_agents
+from benchmarks import accept, drain, latency, recovery, thousand_agents
 
-QUESTIONS = {"accept": accept, "drain": drain, "latency": latency, "thousand_agents": thousand_agents}
+QUESTIONS = {
+    "accept": accept,
+    "drain": drain,
+    "latency": latency,
+    "recovery": recovery,
+    "thousand_agents": thousand_agents,
+}
 
 for name in sys.argv[1:] or QUESTIONS:
     QUESTIONS[name].main()

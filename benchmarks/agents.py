@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import time
+from pathlib import Path
 
-from dayshift import agent
+from dayshift import Context, agent
 
 
 @agent(name="noop")
@@ -28,3 +30,12 @@ async def three_calls(n: int) -> int:
 async def idle(seconds: float) -> float:
     await asyncio.sleep(seconds)
     return seconds
+
+
+@agent(name="witnessed", timeout=600)
+async def witnessed(ctx: Context, seconds: float) -> int:
+    """Leave a line that survives this process, then sleep."""
+    with Path(os.environ["WITNESS"]).open("a") as witness:
+        witness.write(f"{ctx.task_id} {ctx.attempt} {os.getpid()} {time.time()}\n")
+    await asyncio.sleep(seconds)
+    return ctx.attempt

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import platform
-import resource
 import signal
 import statistics
 import subprocess
@@ -37,41 +36,52 @@ class Served:
 
 @contextlib.contextmanager
 def serve(
-    *, gateways: int = 1, workers: int = 1, slots: int | None = None, environment: dict[str, str] | None = None
+    *, gateways: int = 1, workers: int = 1, slots: int | None = None, variables: dict[str, str] | None = None
 ) -> Iterator[Served]:
     """Start `dayshift serve` with embedded engines on a fresh folder; stop it afterwards."""
     with tempfile.TemporaryDirectory(prefix="dayshift-bench-") as folder:
-        port = _free_port()
-        variables = {
-            **os.environ,
-            "DAYSHIFT_DATA": folder,
-            "DAYSHIFT_HOST": "127.0.0.1",
-            "DAYSHIFT_PORT": str(port),
-            "OPENAI_API_KEY": "unused",
-            **(environment or {}),
-        }
+        port = free_port()
+        all_variables = environment(Path(folder), port) | (variables or {})
         command = [sys.executable, "-m", "dayshift", "serve", str(AGENTS)]
         command += ["--gateways", str(gateways), "--workers", str(workers)]
         if slots is not None:
             command += ["--slots", str(slots)]
         log = (Path(folder) / "serve.log").open("wb")
-        process = subprocess.Popen(command, env=variables, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=all_variables, stdout=log, stderr=log)
         try:
-            _wait_until_ready(process, port, Path(folder) / "serve.log")
-            made = subprocess.run(
-                [sys.executable, "-m", "dayshift", "keys", "create", "--tenant", "bench", "--scope", "admin", "--json"],
-                env=variables,
-                capture_output=True,
-                check=True,
-            )
-            key = json.loads(made.stdout)["key"]
-            served = Served(process, "127.0.0.1", port, key)
-            asyncio.run(raise_limits(served))
-            yield served
+            wait_until_ready(process, port, Path(folder) / "serve.log")
+            yield admit(process, port, all_variables, workers=workers)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
             log.close()
+
+
+def environment(folder: Path, port: int) -> dict[str, str]:
+    """Ours, on a folder and a port of the benchmark's own."""
+    return {
+        **os.environ,
+        "DAYSHIFT_DATA": str(folder),
+        "DAYSHIFT_HOST": "127.0.0.1",
+        "DAYSHIFT_PORT": str(port),
+        "OPENAI_API_KEY": "unused",
+    }
+
+
+def dayshift(variables: dict[str, str], *arguments: str) -> bytes:
+    """Run a command to its end; its stdout."""
+    command = [sys.executable, "-m", "dayshift", *arguments]
+    return subprocess.run(command, env=variables, capture_output=True, check=True).stdout
+
+
+def admit(process: subprocess.Popen[bytes], port: int, variables: dict[str, str], *, workers: int) -> Served:
+    """Make a key, raise the limits that benchmarks exceed, and wait for the workers."""
+    made = dayshift(variables, "keys", "create", "--tenant", "bench", "--scope", "admin", "--json")
+    served = Served(process, "127.0.0.1", port, json.loads(made)["key"])
+    asyncio.run(raise_limits(served))
+    while len(served.workers()) < workers:
+        time.sleep(0.1)
+    return served
 
 
 async def raise_limits(served: Served) -> None:
@@ -86,7 +96,7 @@ async def configure(served: Served, path: str, value: Any) -> None:
     await asyncio.sleep(1.2)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     import socket
 
     with socket.socket() as probe:
@@ -94,7 +104,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     import urllib.request
 
     deadline = time.monotonic() + 60
@@ -190,14 +200,12 @@ def percentile(values: list[float], share: float) -> float:
 
 def repeated(measure: Callable[[], dict[str, float]], repeats: int = REPEATS) -> dict[str, Any]:
     """Measure several times; the median of each figure, and every run."""
-    runs = [measure() for _ in range(repeats)]
+    return summary_of([measure() for _ in range(repeats)])
+
+
+def summary_of(runs: list[dict[str, float]]) -> dict[str, Any]:
     medians = {name: round(statistics.median(run[name] for run in runs), 4) for name in runs[0]}
     return {"median": medians, "runs": runs}
-
-
-def cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def report(question: str, answer: dict[str, Any], floor: dict[str, Any], ratio: dict[str, float], **named: Any) -> None:

@@ -79,7 +79,7 @@ def main() -> None:
     provider, url = start_provider()
     environment = {**os.environ, "OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "fake"}
     try:
-        with harness.serve(gateways=1, workers=1, slots=AGENTS, environment=environment) as served:
+        with harness.serve(gateways=1, workers=1, slots=AGENTS, variables=environment) as served:
             answer = harness.repeated(lambda: asyncio.run(dayshift(served)))
         floor = harness.repeated(lambda: bare(environment))
     finally:
