@@ -46,6 +46,18 @@ async def test_another_outcome_of_the_same_attempt_is_refused(ledger):
     assert bytes((await ledger.tasks.get(started.id, None)).output) == b"1"
 
 
+async def test_the_fence_wants_the_right_attempt_of_the_right_worker(ledger):
+    worker, stranger = await new_worker(ledger), await new_worker(ledger)
+    first = await running(ledger, worker)
+    assert not (await finish(ledger, first, stranger)).accepted
+    await finish(ledger, first, worker, Outcome.GIVEN_BACK)
+    second = await start(ledger, first.id, worker)
+    late = await finish(ledger, first, worker, output=b"1")
+    assert (late.accepted, late.status) == (False, Status.RUNNING)
+    assert (await finish(ledger, second, worker, output=b"2")).accepted
+    assert bytes((await ledger.tasks.get(first.id, None)).output) == b"2"
+
+
 async def test_a_retry_waits_keeps_its_seq_and_counts_a_failure(ledger):
     worker = await new_worker(ledger)
     started = await running(ledger, worker)

@@ -20,7 +20,7 @@ Batches are not: their group commit decides, as it knows the deadlines.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
@@ -117,8 +117,15 @@ class Database:
                     yield connection
                 except FOREIGN as error:
                     if leaves_connection_unsure(error):
-                        connection.terminate()
+                        await self._throw_away(connection)
                     raise
+
+    async def _throw_away(self, connection: Connection) -> None:
+        """Close a connection, and have its neighbours, which are probably as dead, replaced at their next use."""
+        with suppress(asyncpg.InterfaceError):  # the driver has noticed and taken it from us already
+            connection.terminate()
+        if self._pool is not None:
+            await self._pool.expire_connections()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -151,18 +158,12 @@ class Database:
             except LedgerAway as error:
                 if tried > 1 or not _was_stale(error):
                     raise
-                await self.forget_connections()
         raise AssertionError("the last try returns or raises")
 
     async def fetch_one(self, name: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row, or None."""
         rows = await self.fetch(name, *arguments)
         return rows[0] if rows else None
-
-    async def forget_connections(self) -> None:
-        """Replace all connections at their next use: one turned out dead, so its neighbours probably are."""
-        if self._pool is not None:
-            await self._pool.expire_connections()
 
 
 def _was_stale(error: LedgerAway) -> bool:
