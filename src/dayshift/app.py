@@ -32,7 +32,6 @@ from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
 from dayshift.worker import Lease, SpawnQuarantine, Worker
 
-
 WORKER_POOL_SIZE = 6
 GATEWAY_POOL_SIZE = 8
 SMALL_POOL_SIZE = 3
@@ -96,8 +95,11 @@ class House:
     async def open(self) -> None:
         """Connect. Without the ledger nothing can begin; without the hot plane everything begins, and waits for it."""
         await self.ledger.open()
-        if await self.ledger.schema_state() == "behind":
+        state = await self.ledger.schema_state()
+        if state == "behind":
             raise WrongUse("The database's schema is older than this code: run `dayshift migrate` first.")
+        if state == "too_new":
+            raise WrongUse("The database's schema is newer than this code can work with: start a newer dayshift.")
         try:
             await self.plane.open()
         except PlaneAway as away:
