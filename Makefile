@@ -38,7 +38,7 @@ walls: setup
 	$(BIN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache
 
 tests: setup
-	$(BIN) -m pytest -q
+	$(BIN) -m pytest -q -n 2 --dist loadfile
 
 # A small selection once more, against servers that are given by URL.
 tests-by-url: setup

@@ -151,7 +151,14 @@ async def run_gateway(
         await app.open()
         lifecycle.say_ready()
         async with _maintained(house.services, wanted=with_maintenance):
-            await gateway.serve(app, listener, app.drain, lifecycle.draining, grace_seconds=grace_seconds)
+            await gateway.serve(
+                app,
+                listener,
+                app.drain,
+                draining=lifecycle.draining,
+                stopping_hard=lifecycle.stopping_hard,
+                grace_seconds=grace_seconds,
+            )
         await app.close()
 
 

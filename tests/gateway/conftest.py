@@ -71,7 +71,16 @@ class House:
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        self._serving = asyncio.create_task(serve(self.app, listener, self.app.drain, self.draining, grace_seconds=5))
+        self._serving = asyncio.create_task(
+            serve(
+                self.app,
+                listener,
+                self.app.drain,
+                draining=self.draining,
+                stopping_hard=asyncio.Event(),
+                grace_seconds=5,
+            )
+        )
         await self.client().get("/livez")
 
     async def close(self) -> None:

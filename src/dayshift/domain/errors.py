@@ -1,16 +1,16 @@
 """What can go wrong, as a tree. A door maps a class to its status or exit code; the sentence says the cure.
 
-    DayshiftError
-    ├── WrongUse              the call or the configuration is wrong; nothing was changed           exit 2
-    │   └── InvalidInput      data that fails validation, with a path for each fault                 422
-    ├── NotFound              no such task, agent, key, setting, for this tenant                     404
-    ├── Conflict              somebody else was first (compare-and-set, conversation, state)         409, 412
-    ├── Refused               not now: depth or rate reached; says when to try again                 429
-    ├── DependencyAway        a dependency does not answer; says when to try again                   503
-    │   ├── LedgerAway        PostgreSQL
-    │   └── PlaneAway         Valkey: unreachable, or empty and being rebuilt (PlaneNotReady)
-    │       └── PlaneNotReady
-    └── Superseded            a newer attempt has taken over: stop, and write nothing more
+DayshiftError
+├── WrongUse              the call or the configuration is wrong; nothing was changed           exit 2
+│   └── InvalidInput      data that fails validation, with a path for each fault                 422
+├── NotFound              no such task, agent, key, setting, for this tenant                     404
+├── Conflict              somebody else was first (compare-and-set, conversation, state)         409, 412
+├── Refused               not now: depth or rate reached; says when to try again                 429
+├── DependencyAway        a dependency does not answer; says when to try again                   503
+│   ├── LedgerAway        PostgreSQL
+│   └── PlaneAway         Valkey: unreachable, or empty and being rebuilt (PlaneNotReady)
+│       └── PlaneNotReady
+└── Superseded            a newer attempt has taken over: stop, and write nothing more
 """
 
 from msgspec import Struct

@@ -34,9 +34,15 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: ASGIApp, listener: socket.socket, drain: Drain, draining: asyncio.Event, *, grace_seconds: float
+    app: ASGIApp,
+    listener: socket.socket,
+    drain: Drain,
+    *,
+    draining: asyncio.Event,
+    stopping_hard: asyncio.Event,
+    grace_seconds: float,
 ) -> None:
-    """Serve until `draining` is set, then leave within about `grace_seconds`."""
+    """Serve until `draining` is set, then leave within about `grace_seconds`; at once when `stopping_hard` is set."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the supervisor says when a gateway comes and goes
     config = uvicorn.Config(
         app,
@@ -63,12 +69,21 @@ async def serve(
         drain.begin()
         for accepting in server.servers:
             accepting.close()
-        await _linger(server)
+        hurrying = asyncio.create_task(_hurry(server, stopping_hard), name="hurry")
+        await _linger(server, stopping_hard)
         server.should_exit = True
+        await serving
+        hurrying.cancel()
     await serving
 
 
-async def _linger(server: uvicorn.Server) -> None:
+async def _linger(server: uvicorn.Server, stopping_hard: asyncio.Event) -> None:
     until = clock.monotonic_seconds() + LINGER_SECONDS
-    while server.server_state.connections and clock.monotonic_seconds() < until:  # noqa: ASYNC110 - uvicorn has no event for it
+    # Looked at, as uvicorn has no event for the end of the last connection.
+    while server.server_state.connections and clock.monotonic_seconds() < until and not stopping_hard.is_set():  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _hurry(server: uvicorn.Server, stopping_hard: asyncio.Event) -> None:
+    await stopping_hard.wait()
+    server.force_exit = True
