@@ -1,17 +1,25 @@
 """The doors of a test, under `/_fake/`: ask what was called, change the script, start counting again."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 
 from dayshift.fakellm.exchange import Reply, Request, json_reply
-from dayshift.fakellm.script import ScriptError, read_script
-
-if TYPE_CHECKING:
-    from dayshift.fakellm.provider import Provider
+from dayshift.fakellm.script import Script, ScriptError, read_script
+from dayshift.fakellm.tally import Tally
 
 
-def answer_admin(provider: "Provider", request: Request) -> Reply:
+class Commanded(Protocol):
+    """What these doors command; the provider is it."""
+
+    tally: Tally
+    script: Script
+
+    def restart(self) -> None:
+        """Count from zero."""
+
+
+def answer_admin(provider: Commanded, request: Request) -> Reply:
     """`GET calls`, `GET stats`, `POST script`, `POST reset`."""
     match request.method, request.path.removeprefix("/_fake/"):
         case "GET", "calls":
@@ -28,7 +36,7 @@ def answer_admin(provider: "Provider", request: Request) -> Reply:
             return json_reply(404, {"error": f"No such door. There are: {doors}."})
 
 
-def _replace_script(provider: "Provider", body: bytes) -> Reply:
+def _replace_script(provider: Commanded, body: bytes) -> Reply:
     """All of it or nothing: a script that cannot be used leaves the old one in place."""
     try:
         provider.script = read_script(msgspec.json.decode(body))
