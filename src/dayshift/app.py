@@ -28,6 +28,7 @@ from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
 from dayshift.settings import LiveSettings, SettingsStore
 from dayshift.supervisor import Child, Command, Lifecycle, Machine, Plan, adopt, listen
+from dayshift.tasks.patience import until_answered
 from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
 from dayshift.worker import Lease, SpawnQuarantine, Worker
@@ -273,7 +274,7 @@ async def run_machine(config: Config, plan: Plan, *, announce: Callable[[str], N
             rescue = house.services.rescue
 
             async def bury(worker_id: str, reason: str) -> None:
-                await rescue.rescue_worker(worker_id, reason)
+                await until_answered(lambda: rescue.rescue_worker(worker_id, reason))
 
             await Machine(plan, _environment(config, model), bury=bury, announce=announce).run()
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dayshift.domain.errors import PlaneAway
 from dayshift.supervisor import Child, ChildFailed, Command, Fleet, Post
 
 # Put first on PYTHONPATH as a package `dayshift` that only says ready, waits for SIGTERM or the end of its lifeline,
@@ -27,6 +28,14 @@ if mood == "fails":
 waker, wakes = os.pipe()
 if mood == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+elif mood == "needs two":
+    told = []
+    def tell(*_):
+        told.append(1)
+        mark("told")
+        if len(told) == 2:
+            os.write(wakes, b"t")
+    signal.signal(signal.SIGTERM, tell)
 else:
     signal.signal(signal.SIGTERM, lambda *_: os.write(wakes, b"t"))
 os.write(ready, b"1"); os.close(ready)
@@ -66,6 +75,14 @@ async def spawner(marks: Path) -> AsyncIterator[Spawner]:
         if child.exit_status is None:
             child.kill()
             await child.wait_ended()
+
+
+def endings(marks: Path) -> dict[str, list[int]]:
+    """Which marks which children have left."""
+    found: dict[str, list[int]] = {}
+    for mark in marks.iterdir():
+        found.setdefault(mark.suffix[1:], []).append(int(mark.stem))
+    return found
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -147,6 +164,7 @@ async def test_a_fleet_that_cannot_start_stops_what_it_started(spawner: Spawner)
 async def test_children_drain_when_their_supervisor_is_killed(marks: Path) -> None:
     supervisor = """
 import asyncio, os, sys
+from dayshift.domain.errors import PlaneAway
 from dayshift.supervisor import Child, Command
 async def main():
     marks, stand = sys.argv[1:3]
@@ -165,3 +183,48 @@ asyncio.run(main())
     process.kill()
     await process.wait()
     await until(lambda: (marks / f"{pid}.orphaned").exists())
+
+
+async def test_a_death_that_cannot_be_put_right_yet_delays_no_successor(spawner: Spawner) -> None:
+    asked = asyncio.Event()
+
+    async def away(_child: Child) -> None:
+        asked.set()
+        raise PlaneAway("Valkey does not answer")
+
+    post = Post("stand-in", spawner("obeys"), away, grace_seconds=10)
+    await post.fill()
+    assert post.child is not None
+    first = post.child.pid
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: post.child is not None and post.child.pid != first)
+    assert asked.is_set()
+    await post.stop()
+
+
+async def test_replacing_a_vacant_post_leaves_one_child(spawner: Spawner, marks: Path) -> None:
+    """The child died and its successor waits for the backoff: a rolling restart must not be followed by it."""
+    _, after_death = recorder()
+    post = Post("stand-in", spawner("obeys"), after_death, grace_seconds=10)
+    await post.fill()
+    assert post.child is not None
+    post._backoff_seconds = 0.5
+    os.kill(post.child.pid, signal.SIGKILL)
+    await until(lambda: post.child is None)
+    await post.replace()
+    taken = post.child
+    await asyncio.sleep(0.7)  # longer than the backoff: nobody else may come
+    assert post.child is taken
+    await post.stop()
+    assert taken is not None
+    assert endings(marks) == {"drained": [taken.pid]}
+
+
+async def test_a_second_signal_reaches_a_child_that_drains(spawner: Spawner, marks: Path) -> None:
+    _, after_death = recorder()
+    post = Post("stand-in", spawner("needs two"), after_death, grace_seconds=30)
+    await post.fill()
+    stopping = asyncio.create_task(post.stop())
+    await until(lambda: "told" in endings(marks))
+    post.stop_hard()
+    await asyncio.wait_for(stopping, 20)

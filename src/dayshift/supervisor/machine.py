@@ -71,13 +71,26 @@ class Machine:
         try:
             fleet = self._fleet(listener)
             with _signals(fleet, self._stop):
-                await fleet.start()
-                self._announce(address_of(listener))
-                async with _reloading(fleet, self._plan):
-                    await self._stopping.wait()
+                if await self._started(fleet):
+                    self._announce(address_of(listener))
+                    async with _reloading(fleet, self._plan):
+                        await self._stopping.wait()
                 await fleet.stop()
         finally:
             listener.close()
+
+    async def _started(self, fleet: Fleet) -> bool:
+        """Whether everything is ready; False when a signal came first."""
+        starting = asyncio.create_task(fleet.start(), name="start the fleet")
+        stopping = asyncio.create_task(self._stopping.wait(), name="wait for a signal")
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait({starting})
+            return False
+        starting.result()
+        return True
 
     def _stop(self, fleet: Fleet) -> None:
         if self._stopping.is_set():

@@ -1,7 +1,12 @@
 """A post: one place in the fleet that is always filled, by one child after another.
 
-States: filling ──ready──▶ filled ──child dies──▶ filling (after a backoff) ... ──stop──▶ empty.
-A replacement is ready before its predecessor drains, so a rolling restart never has fewer hands than were asked for.
+    empty ──fill──▶ filled ──child dies──▶ vacant ──backoff, start──▶ filled ...
+                      └──replace: the successor is ready first, then the child retires──▶ filled
+                      └──stop: the child retires──▶ empty
+
+One watch at a time keeps the post filled; whoever takes over (`replace`, `stop`) ends that watch first, so that no child
+is started by two hands. What a dead child left behind is put right beside all this, in a task of its own: a dependency
+that is away delays that, but never the next child.
 """
 
 import asyncio
@@ -9,7 +14,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from dayshift.domain import clock
-from dayshift.domain.events import ProcessChanged
+from dayshift.domain.events import Fault, ProcessChanged
 from dayshift.supervisor.child import Child, ChildFailed, describe_exit
 from dayshift.telemetry import emit
 
@@ -17,6 +22,7 @@ FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 10.0
 HEALTHY_AFTER_SECONDS = 10.0
 READY_TIMEOUT_SECONDS = 60.0
+AFTER_DEATH_SECONDS = 5.0  # how long a stop waits for what deaths left to be put right; maintenance does the rest
 
 
 class Post:
@@ -40,8 +46,8 @@ class Post:
         self._grace_seconds = grace_seconds
         self._child: Child | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._is_stopping = False
+        self._retiring: dict[Child, asyncio.Task[None]] = {}
+        self._aftermaths: set[asyncio.Task[None]] = set()
         self._backoff_seconds = FIRST_BACKOFF_SECONDS
 
     @property
@@ -53,77 +59,107 @@ class Post:
         self._take(await self._start())
 
     async def replace(self) -> None:
-        """Start a successor, and drain the present child once the successor is ready. Raises `ChildFailed`: then the
-        present child stays.
+        """Start a successor, and retire the present child once the successor is ready. Raises `ChildFailed`: then
+        everything stays as it was.
         """
         successor = await self._start()
-        predecessor, watch = self._child, self._watch
+        await self._stop_watching()
+        predecessor = self._child
         self._take(successor)
-        if predecessor is None or watch is None:
-            return
-        watch.cancel()
-        leaving = asyncio.create_task(self._see_off(predecessor))
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
-        await asyncio.shield(leaving)
+        if predecessor is not None:
+            await asyncio.shield(self._retire(predecessor))
 
     async def stop(self) -> None:
-        """Drain the child and return when it has ended; kill it after the grace. Safe to call twice."""
-        self._is_stopping = True
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
+        """Retire the child and return when it has ended; kill it after the grace. Safe to call twice."""
+        await self._stop_watching()
         child, self._child = self._child, None
         if child is not None:
-            await self._see_off(child)
-        await asyncio.gather(*self._leaving)
+            self._retire(child)
+        await asyncio.gather(*self._retiring.values())
+        await self._finish_aftermaths()
 
     def stop_hard(self) -> None:
         """Pass a second signal on: whoever is draining stops at once."""
-        if self._child is not None:
-            self._child.drain()
+        for child in self._retiring:
+            child.drain()
+
+    def _take(self, child: Child) -> None:
+        self._child = child
+        self._watch = asyncio.create_task(self._keep_filled(child), name=f"keep a {self.kind}")
+
+    async def _stop_watching(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
+            await asyncio.wait({watch})
+
+    async def _keep_filled(self, child: Child) -> None:
+        while True:
+            status = await child.wait_ended()
+            self._child = None
+            self._say("died", child, describe_exit(status))
+            self._put_right(child)
+            if clock.monotonic_seconds() - child.started_at >= HEALTHY_AFTER_SECONDS:
+                self._backoff_seconds = FIRST_BACKOFF_SECONDS
+            child = self._child = await self._start_after_backoff()
+
+    async def _start_after_backoff(self) -> Child:
+        while True:
+            await asyncio.sleep(self._backoff_seconds)
+            self._backoff_seconds = min(self._backoff_seconds * 2, LONGEST_BACKOFF_SECONDS)
+            try:
+                return await self._start()
+            except (ChildFailed, OSError) as failure:
+                self._say("failed", None, str(failure))
 
     async def _start(self) -> Child:
         child = await self._spawn()
-        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="started"))
+        self._say("started", child)
         try:
             await child.wait_ready(READY_TIMEOUT_SECONDS)
         except ChildFailed:
-            await self._after_death(child)
+            self._put_right(child)
             raise
         except asyncio.CancelledError:
             child.kill()
             await child.wait_ended()
-            await self._after_death(child)
+            self._put_right(child)
             raise
-        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="ready"))
+        self._say("ready", child)
         return child
 
-    def _take(self, child: Child) -> None:
-        self._child = child
-        self._watch = asyncio.create_task(self._keep_filled(child))
+    def _retire(self, child: Child) -> asyncio.Task[None]:
+        """Drain the child, kill it after the grace; goes on although its caller is cancelled."""
+        retiring = asyncio.create_task(self._drain(child), name=f"retire a {self.kind}")
+        self._retiring[child] = retiring
+        retiring.add_done_callback(lambda _: self._retiring.pop(child))
+        return retiring
 
-    async def _keep_filled(self, child: Child) -> None:
-        status = await child.wait_ended()
-        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="died", detail=describe_exit(status)))
-        self._child = None
-        # Shielded: a rolling restart may cancel this watch, but not what a death leaves to be put right.
-        await asyncio.shield(self._after_death(child))
-        if clock.monotonic_seconds() - child.started_at >= HEALTHY_AFTER_SECONDS:
-            self._backoff_seconds = FIRST_BACKOFF_SECONDS
-        while not self._is_stopping:
-            await asyncio.sleep(self._backoff_seconds)
-            self._backoff_seconds = min(self._backoff_seconds * 2, LONGEST_BACKOFF_SECONDS)
-            try:
-                self._take(await self._start())
-            except ChildFailed as failure:
-                emit(ProcessChanged(kind=self.kind, child_pid=0, change="failed", detail=failure.message))
-            else:
-                return
-
-    async def _see_off(self, child: Child) -> None:
-        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="draining"))
+    async def _drain(self, child: Child) -> None:
+        self._say("draining", child)
         await child.stop(self._grace_seconds)
-        await self._after_death(child)
-        emit(ProcessChanged(kind=self.kind, child_pid=child.pid, change="stopped"))
+        self._put_right(child)
+        self._say("stopped", child)
+
+    def _put_right(self, child: Child) -> None:
+        aftermath = asyncio.create_task(self._reported_after_death(child), name=f"after the death of a {self.kind}")
+        self._aftermaths.add(aftermath)
+        aftermath.add_done_callback(self._aftermaths.discard)
+
+    async def _reported_after_death(self, child: Child) -> None:
+        try:
+            await self._after_death(child)
+        except Exception as error:  # noqa: BLE001 - the supervisor lives on; maintenance puts it right
+            emit(Fault(where="supervisor", error_type=type(error).__name__, message=str(error)))
+
+    async def _finish_aftermaths(self) -> None:
+        if not self._aftermaths:
+            return
+        _, left = await asyncio.wait(set(self._aftermaths), timeout=AFTER_DEATH_SECONDS)
+        for aftermath in left:
+            aftermath.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await aftermath
+
+    def _say(self, change: str, child: Child | None, detail: str | None = None) -> None:
+        emit(ProcessChanged(kind=self.kind, child_pid=child.pid if child else 0, change=change, detail=detail))
