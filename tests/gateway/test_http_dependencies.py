@@ -35,6 +35,27 @@ async def test_a_queue_that_is_full_says_so_and_a_replay_is_not_refused(own_hous
     assert (again.status_code, again.json()["id"]) == (202, kept.json()["id"])
 
 
+async def test_a_wait_that_loses_the_ledger_answers_what_was_accepted(own_house, echo, monkeypatch):
+    http = own_house.client()
+
+    async def away(*_arguments, **_named):
+        raise LedgerAway("PostgreSQL does not answer")
+
+    async def in_vain(*_arguments, **_named):
+        return None
+
+    for name, call, owner in (("wait", away, own_house.services.waiters), ("get", away, own_house.ledger.tasks)):
+        with monkeypatch.context() as patch:
+            patch.setattr(own_house.services.waiters, "wait", in_vain)
+            patch.setattr(owner, name, call)
+            accepted = await http.post("/v1/tasks", json=echo, headers={"prefer": "wait=5"})
+        assert (accepted.status_code, accepted.json()["status"]) == (202, "queued")
+        with monkeypatch.context() as patch:
+            patch.setattr(own_house.services.waiters, "wait", away)
+            looked_at = await http.get(f"{accepted.headers['location']}?wait=5")
+        assert (looked_at.status_code, looked_at.json()["status"]) == (200, "queued")
+
+
 class Ledger:
     """A ledger that is away, or whose schema is of another release."""
 

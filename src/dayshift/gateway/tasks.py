@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from dayshift.domain import ids
-from dayshift.domain.errors import DayshiftError, FieldError, InvalidInput, NotFound
+from dayshift.domain.errors import DayshiftError, DependencyAway, FieldError, InvalidInput, NotFound
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Status, Task
 from dayshift.gateway import headers
@@ -123,7 +123,10 @@ class TaskDoor:
         return task
 
     async def _at_its_end(self, request: Request, task: Task, seconds: float) -> Task:
-        """The task when it has ended, or as it is after so many seconds, when this gateway drains, or nobody listens."""
+        """The task when it has ended, or as it is after so many seconds, when this gateway drains, or nobody listens.
+
+        The task exists whatever becomes of the wait: when a dependency goes away meanwhile it is answered as last seen.
+        """
         if task.is_final or seconds <= 0 or self._drain.is_draining:
             return task
         waiting = asyncio.ensure_future(self._services.waiters.wait(task.id, request.tenant, seconds, known=True))
@@ -133,6 +136,8 @@ class TaskDoor:
             if waiting.done() and (finished := waiting.result()) is not None:
                 return finished
             return task if endings[0].done() else await self._get(task.id, request.tenant)
+        except DependencyAway:
+            return task
         finally:
             for unfinished in (waiting, *endings):
                 unfinished.cancel()
