@@ -76,6 +76,18 @@ async def test_events_that_end_without_a_final_one_say_how_to_resume():
     assert sent.text.index("id: 5") < sent.text.index("resume with")
 
 
+async def test_events_go_on_after_an_end_that_was_not_the_last():
+    async def retried():
+        for number, kind in enumerate(("task.failed", "task.queued", "task.succeeded"), 1):
+            yield StreamEvent(number, kind, b"{}")
+
+    sent = Sent()
+    await EventStream(retried(), listening(), Drain()).send(sent, closing=False)
+    assert [line[4:] for line in sent.text.splitlines() if line.startswith("id: ")] == ["1", "2", "3"]
+    assert "resume with" not in sent.text
+    assert sent.is_complete
+
+
 async def test_a_reader_that_goes_ends_the_stream():
     closed = asyncio.Event()
 

@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from dayshift.domain.task import TaskError
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -66,3 +68,18 @@ async def test_a_reader_resumes_without_a_gap(http, house, echo, how):
         rest = await read(http, f"{path}?after=0", headers={"last-event-id": str(last)})
     assert [kind for _, kind, _ in rest] == ["task.started", "task.succeeded"]
     assert rest == [event for event in await read(http, path) if event[0] > last]
+
+
+async def test_the_stream_of_a_retried_dead_letter_goes_on_after_its_failure(http, house, echo):
+    task_id = await submitted(http, echo)
+    path = f"/v1/tasks/{task_id}/events"
+    await house.finish(task_id, kind="failed", error=TaskError("fatal", "no"))
+    assert (await read(http, path))[-1][1] == "task.failed"
+    assert (await http.post(f"/v1/tasks/{task_id}/retry")).status_code == 202
+    await house.finish(task_id)
+    await house.services.outbox.delivered()
+    seen = [kind for _, kind, _ in await read(http, path)]
+    assert seen == [
+        *("task.queued", "task.started", "task.failed"),
+        *("task.queued", "task.started", "task.succeeded"),
+    ]

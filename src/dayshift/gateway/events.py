@@ -2,7 +2,8 @@
 
 Each event has its number as `id:`, so a browser's EventSource (or anybody who sends `Last-Event-ID`, or `?after=N`) goes
 on where it stopped, on any gateway. A silent stream says `: heartbeat` each 15 s, so that nobody between takes the
-connection for dead. The stream ends after the final event. A gateway that drains ends it early, with a comment and a
+connection for dead. The stream ends after the final event, and only whoever follows the task can tell which one that is:
+a dead letter that was retried goes on after its `task.failed`. A gateway that drains ends it early, with a comment and a
 `retry:` that brings the reader back at once. A reader that is too slow to take what is sent is cut off: it holds memory
 here, and can resume.
 """
@@ -86,6 +87,7 @@ class EventStream:
         gone = asyncio.ensure_future(self._request.gone())
         leaving = asyncio.ensure_future(self._drain.begun())
         upcoming = _next_of(self._events)
+        is_at_an_end = False
         try:
             while True:
                 await asyncio.wait(
@@ -96,8 +98,7 @@ class EventStream:
                     if event is None:
                         break
                     yield frame_of(event)
-                    if event.is_final:
-                        return
+                    is_at_an_end = event.is_final
                     upcoming = _next_of(self._events)
                 elif gone.done():
                     return
@@ -105,7 +106,8 @@ class EventStream:
                     break
                 else:
                     yield _HEARTBEAT
-            yield _RESUME
+            if not is_at_an_end:
+                yield _RESUME
         finally:
             gone.cancel()
             leaving.cancel()
