@@ -67,3 +67,12 @@ def test_an_opaque_object_is_named():
 def test_a_huge_value_is_refused():
     with pytest.raises(Unencodable, match="store it"):
         encode_value("x" * VALUE_LIMIT_BYTES)
+
+
+def test_whatever_a_foreign_model_dump_raises_is_said_clearly():
+    class Broken:
+        def model_dump(self, mode):
+            raise KeyError(mode)
+
+    with pytest.raises(Unencodable, match="raised KeyError: 'json'"):
+        encode_value(Broken())

@@ -83,6 +83,26 @@ def test_retry_and_fatal_say_what_they_want():
     assert (outcome.kind, outcome.error.code, outcome.error.message) == ("failed", "fatal", "no such order")
 
 
+def test_a_caught_exception_may_be_the_message():
+    assert judge().of_ending(Raised(Fatal(ValueError("no such order")))).error.message == "no such order"
+    assert judge().of_ending(Raised(Retry(message=ValueError("later")))).error.message == "later"
+
+
+def test_verdicts_whose_constructor_was_not_called_still_count():
+    class OutOfStock(Fatal):
+        def __init__(self, item):
+            self.item = item
+
+    class Busy(Retry):
+        def __init__(self, detail):
+            self.message = detail
+
+    outcome = judge().of_ending(Raised(OutOfStock("tea")))
+    assert (outcome.kind, outcome.error.code, outcome.error.message) == ("failed", "fatal", "OutOfStock: tea")
+    outcome = judge().of_ending(Raised(Busy({"line": 3})))
+    assert (outcome.kind, outcome.error.message) == ("retry", "{'line': 3}")
+
+
 def test_verdicts_are_found_inside_a_task_group():
     group = BaseExceptionGroup("g", [ValueError(), ExceptionGroup("h", [Retry(after=3), Fatal("stop")])])
     assert judge().of_ending(Raised(group)).error.code == "fatal"

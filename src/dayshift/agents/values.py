@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from dayshift.agents.errors import text_of
+
 VALUE_LIMIT_BYTES = 4 * 1024 * 1024
 
 
@@ -27,7 +29,9 @@ def encode_value(value: Any) -> bytes:
     except UnicodeEncodeError as error:
         raise Unencodable(f"it holds text that is not Unicode ({error.reason}); clean it with an encoding") from None
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
-        raise Unencodable(f"{error}; use builtins, dataclasses, Structs or pydantic models") from None
+        raise Unencodable(f"{text_of(error)}; use builtins, dataclasses, Structs or pydantic models") from None
+    except Exception as error:  # noqa: BLE001 - a foreign `model_dump` may raise anything
+        raise Unencodable(f"writing it as JSON raised {type(error).__name__}: {text_of(error)}") from None
     if len(encoded) > VALUE_LIMIT_BYTES:
         raise Unencodable(f"{len(encoded)} bytes are above {VALUE_LIMIT_BYTES}; store it and return its address")
     if non_finite is not None:

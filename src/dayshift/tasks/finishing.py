@@ -67,7 +67,7 @@ class Finishing:
         self._commits = GroupCommit[Finish, Finished](
             "finish", ledger.tasks.finish, max_pending_bytes=max_pending_bytes
         )
-        self._waiting: dict[str, tuple[float, int]] = {}  # finish id -> since when, how many bytes
+        self._waiting: dict[str, tuple[float, str]] = {}  # finish id -> since when, which task
         self._waiting_bytes = 0
         self._all_recorded = asyncio.Event()
 
@@ -78,6 +78,10 @@ class Finishing:
             return False
         oldest_since, _ = next(iter(self._waiting.values()))
         return self._waiting_bytes > BACKED_UP_BYTES or monotonic_seconds() - oldest_since > BACKED_UP_SECONDS
+
+    def is_waiting(self, task_id: str) -> bool:
+        """Whether an outcome of this task waits for the ledger."""
+        return any(waiting_id == task_id for _, waiting_id in self._waiting.values())
 
     async def finish(self, started: Started, worker_id: str, outcome: Outcome) -> Finished:
         """Commit the outcome; waits in memory while the ledger is away.
@@ -110,9 +114,13 @@ class Finishing:
         outcome = Outcome(kind="given_back", usage=started.usage, timing=started.timing)
         return await self.finish(started, worker_id, outcome)
 
+    async def give_back_leftover(self, task: Task, place: Place, worker_id: str) -> Finished:
+        """Hand back what the ledger shows as running here, although the attempt is lost to this process."""
+        return await self.give_back(_started_of(task, place), worker_id)
+
     async def _commit(self, finish: Finish) -> Finished:
         size_bytes = _ROW_BYTES + len(finish.output or b"")
-        self._waiting[finish.finish_id] = (monotonic_seconds(), size_bytes)
+        self._waiting[finish.finish_id] = (monotonic_seconds(), finish.task_id)
         self._waiting_bytes += size_bytes
         try:
             return await until_answered(lambda: self._commits.submit(finish, size_bytes, deadline_seconds=None))
@@ -196,6 +204,33 @@ def _place_of(started: Started, finished: Finished) -> Place:
         tenant=started.tenant,
         seq=started.seq,
         run_at_ms=round(finished.run_at.timestamp() * 1000),
+    )
+
+
+def _started_of(task: Task, place: Place) -> Started:
+    """The start of an attempt that nobody holds, as far as giving it back needs it."""
+    return Started(
+        id=task.id,
+        attempt=task.attempt,
+        agent=task.agent,
+        queue=task.queue,
+        tenant=task.tenant,
+        user=task.user,
+        conversation=task.conversation,
+        priority=task.priority,
+        seq=place.seq,
+        input=bytes(task.input),
+        failures=task.failures,
+        losses=task.losses,
+        timeout_seconds=None,
+        expires_at=None,
+        created_at=task.created_at,
+        run_at=task.run_at,
+        started_at=task.started_at or task.created_at,
+        trace_id=task.trace_id,
+        metadata=bytes(task.metadata),
+        timing=task.timing,
+        usage=task.usage,
     )
 
 

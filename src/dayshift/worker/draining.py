@@ -12,6 +12,7 @@ its cancellation) is requeued by the release of the lease, and counts as a loss:
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 from dayshift.domain import clock
 from dayshift.domain.errors import DependencyAway
@@ -77,7 +78,7 @@ class Drain:
         hurried = asyncio.create_task(self._hurry.wait())
         seconds = max(0.0, deadline_mono - clock.monotonic_seconds())
         await asyncio.wait({finished, hurried}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        await _cancel(finished, hurried)
+        await cancel(finished, hurried)
 
     async def _hand_back(self) -> None:
         for attempt in self._slots.held():
@@ -94,7 +95,8 @@ class Drain:
             await self._plane.release_worker(self._worker_id)
 
 
-async def _cancel(*tasks: asyncio.Task[object]) -> None:
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel them, and wait until they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

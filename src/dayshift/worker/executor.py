@@ -75,6 +75,7 @@ class Executor:
                 raise
         except Exception as error:  # noqa: BLE001 - nobody awaits this; the slot must come free whatever happens
             emit(_fault("executor", error))
+            await self._record_fault(attempt, error)
         finally:
             self._leave_slot(attempt)
 
@@ -165,6 +166,22 @@ class Executor:
         and what was paid for may still count.
         """
         await self._finishing.finish(started, attempt.lease.worker_id, with_figures(outcome, attempt, started))
+
+    async def _record_fault(self, attempt: Attempt, error: Exception) -> None:
+        """An attempt that fell over between its start and its finish would otherwise be `running` for ever.
+
+        When the finish itself fell over, its outcome may be recorded already: then the ledger refuses this one.
+        """
+        started = attempt.started
+        if started is None or attempt.stop_reason is StopReason.SUPERSEDED:
+            return
+        try:
+            agent = self._agents[started.agent]
+            judge = Judge(agent, self._settings().agent(agent.name), started)
+            message = f"dayshift could not judge how the attempt ended: {describe(error)}"
+            await self._record(attempt, started, judge.failure("agent_error", message, after_seconds=None))
+        except Exception as another:  # noqa: BLE001 - what is still running without a holder is found by `leftovers`
+            emit(_fault("executor", another))
 
     def _time_limit(self, started: Started, agent: Agent) -> tuple[float, StopReason]:
         """The task's own timeout, else the setting, else the agent's; and never beyond the task's expires_at."""

@@ -3,6 +3,7 @@
 import asyncio
 
 from dayshift.agents import Agent, Fatal, Retry, Unencodable
+from dayshift.agents.errors import text_of
 from dayshift.domain.errors import InvalidInput
 from dayshift.domain.jitter import full_jitter
 from dayshift.domain.settings import AgentSettings
@@ -69,9 +70,9 @@ class Judge:
     def _of_error(self, ending: Raised) -> Outcome:
         error = _verdict_in(ending.error)
         if isinstance(error, Fatal):
-            return self.final("fatal", error.message)
+            return self.final("fatal", text_of(error.message) or describe(error))
         if isinstance(error, Retry):
-            message = error.message or "the agent asked to be tried again"
+            message = text_of(error.message) or "the agent asked to be tried again"
             return self.failure("agent_error", message, after_seconds=error.after)
         if isinstance(error, asyncio.CancelledError):
             return self.failure("agent_error", "CancelledError: the agent's code cancelled itself", after_seconds=None)
@@ -90,10 +91,7 @@ def _verdict_in(error: BaseException) -> BaseException:
 
 def describe(error: BaseException) -> str:
     """An exception as one text: its class and what it says, even when saying it fails."""
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - a foreign __str__ may do anything
-        text = "(its message cannot be read)"
+    text = text_of(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

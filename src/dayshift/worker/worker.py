@@ -3,6 +3,7 @@
     Worker          the order of everything, from registration to the release of the lease
     Lease           its right to run; Heartbeat keeps it, from a thread of its own
     Slots           what it holds; Claimer fills them, Executor empties them
+    Leftovers       hands back what the ledger shows as running here and no slot holds
     Quarantine      a process of its own for a task that took two workers with it
     Watchdog        reports what blocks the event loop
     Drain           the way out
@@ -24,11 +25,12 @@ from dayshift.telemetry import emit
 from dayshift.worker import alone
 from dayshift.worker.attempt import Attempt, StopReason
 from dayshift.worker.claimer import Claimer
-from dayshift.worker.draining import Drain
+from dayshift.worker.draining import Drain, cancel
 from dayshift.worker.executor import Executor
 from dayshift.worker.hearing import Hearing
 from dayshift.worker.heartbeat import Heartbeat, Planes
 from dayshift.worker.lease import Lease
+from dayshift.worker.leftovers import Leftovers
 from dayshift.worker.quarantine import Quarantine, SpawnQuarantine
 from dayshift.worker.registration import Registration
 from dayshift.worker.slots import Slots
@@ -88,6 +90,7 @@ class Worker:
             may_claim=self._may_claim,
             take=self._take,
         )
+        self._leftovers = Leftovers(services.ledger, services.finishing, self._slots, lambda: self._lease)
         self._hearing = Hearing(services, on_work=self._claimer.wake, on_cancels=self.cancel_attempts)
         self._heartbeat = Heartbeat(
             self._lease,
@@ -109,14 +112,14 @@ class Worker:
         """Work until drained. `on_ready` is called when this worker is known, beats, and claims."""
         await self._begin()
         reporting = asyncio.create_task(self._report_slots(), name="worker-slots")
+        looking = asyncio.create_task(self._leftovers.run(), name="worker-leftovers")
         claiming = asyncio.create_task(self._claimer.run(), name="worker-claimer")
         emit(WorkerReady(worker_id=self.worker_id, agents=sorted(self._loaded.agents), slots=self._slots.total))
         on_ready()
         await self._draining.wait()
         await self._drain(claiming)
         await self._put_away()
-        reporting.cancel()
-        await asyncio.gather(reporting, return_exceptions=True)
+        await cancel(reporting, looking)
 
     async def run_alone(self, task_id: str) -> None:
         """Run this one task as a quarantine process, then end."""
