@@ -47,6 +47,8 @@ TEXTS, BYTES = "'{}'::text[]", "'{}'::bytea[]"
 HOT = {
     "accept_tasks": f"{UUIDS}, {TEXTS}, {TEXTS}, {TEXTS}, {BYTES}, '{{}}'::smallint[], {TEXTS}, {TEXTS}, '{{}}'::float8[], '{{}}'::timestamptz[], '{{}}'::float8[], '{{}}'::timestamptz[], {BYTES}, {TEXTS}, {TEXTS}, {TEXTS}, {BYTES}",
     "accepted_before": UUIDS,
+    "withdraw_task": f"{NIL}, 'busy'",
+    "unfinished_before": NIL,
     "start_tasks": f"{UUIDS}, {UUIDS}, {TEXTS}, '{{}}'::boolean[], {UUIDS}",
     "finish_tasks": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {TEXTS}, {BYTES}, {TEXTS}, {TEXTS}, '{{}}'::boolean[], '{{}}'::float8[], {BYTES}, {BYTES}",
     "get_task": NIL,

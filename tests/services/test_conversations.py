@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from dayshift.domain.errors import Conflict, LedgerAway
 from dayshift.domain.task import Started, Status, TaskError
 from dayshift.ledger import StartRefusal
 from dayshift.tasks import Outcome
@@ -102,3 +105,75 @@ async def test_interrupt_cancels_what_was_before_and_then_runs(house: House, han
     assert (await house.ledger.poll(hands.id)).cancels == [running]
     await house.services.finishing.finish(started, hands.id, Outcome(kind="cancelled"))
     assert await hands.claim_within(5, 5) == [last]
+
+
+async def test_of_interrupts_in_one_commit_the_last_one_runs(house: House, hands: Hands) -> None:
+    first = (await house.submit("1", conversation="c")).task.id
+    receipts = await asyncio.gather(
+        *(house.submit(str(number), conversation="c", on_busy="interrupt") for number in range(8))
+    )
+    assert len({receipt.task.created_at for receipt in receipts}) < len(receipts)  # some came in one commit
+    states = {task.id: task.status for task in await house.ledger.tasks.list(TENANT)}
+    assert states.pop(first) is Status.CANCELLED
+    assert sorted(states.values()) == [Status.CANCELLED] * 7 + [Status.QUEUED]
+    (left,) = [task_id for task_id, status in states.items() if status is Status.QUEUED]
+    await house.told()
+    assert left in await hands.claim_within(5, 10)
+
+
+async def test_the_repeat_of_an_interrupt_interrupts_what_the_first_try_did_not_come_to(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_task_id: str) -> list[str]:
+        raise LedgerAway("PostgreSQL does not answer")
+
+    first = (await house.submit("1", conversation="c")).task.id
+    with monkeypatch.context() as patch:
+        patch.setattr(house.ledger.tasks, "unfinished_before", away)
+        with pytest.raises(LedgerAway):
+            await house.submit("2", conversation="c", on_busy="interrupt", idempotency_key="k")
+    assert (await house.submit("2", conversation="c", on_busy="interrupt", idempotency_key="k")).replayed
+    task = await house.ledger.tasks.get(first, TENANT)
+    assert task is not None
+    assert task.status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("starts_too", [False, True])
+async def test_what_would_be_rejected_and_finds_its_turn_come_is_accepted(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch, starts_too: bool
+) -> None:
+    await house.submit("1", conversation="c")
+    await house.told()
+    withdraw = house.ledger.tasks.withdraw
+
+    async def too_late(tenant: str, task_id: str) -> bool:
+        await hands.run((await hands.claim_within(5))[0])
+        if starts_too:
+            assert isinstance(await hands.start(task_id), Started)
+        return await withdraw(tenant, task_id)
+
+    monkeypatch.setattr(house.ledger.tasks, "withdraw", too_late)
+    second = (await house.submit("2", conversation="c", on_busy="reject", idempotency_key="k")).task.id
+    monkeypatch.undo()
+    assert (await house.submit("2", conversation="c", on_busy="reject", idempotency_key="k")).task.id == second
+    if not starts_too:
+        assert await hands.claim_within(5) == [second]
+
+
+async def test_a_rejected_request_is_not_counted_and_its_repeat_is_rejected_too(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_tenant: str, _task_id: str) -> bool:
+        raise LedgerAway("PostgreSQL does not answer")
+
+    first = (await house.submit("1", conversation="c")).task.id
+    with monkeypatch.context() as patch:
+        patch.setattr(house.ledger.tasks, "withdraw", away)
+        with pytest.raises(LedgerAway):
+            await house.submit("2", conversation="c", on_busy="reject", idempotency_key="k")
+    with pytest.raises(Conflict):
+        await house.submit("2", conversation="c", on_busy="reject", idempotency_key="k")
+    assert [task.id for task in await house.ledger.tasks.list(TENANT)] == [first]
+    await house.told()
+    await hands.run((await hands.claim_within(5))[0])
+    assert not (await house.submit("2", conversation="c", on_busy="reject", idempotency_key="k")).replayed

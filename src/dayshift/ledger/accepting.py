@@ -49,6 +49,14 @@ class Accepting:
             answers.update(zip((index for index, _ in batch), found, strict=True))
         return [answers[index] for index in range(len(tasks))]
 
+    async def withdraw(self, tenant: str, task_id: str) -> bool:
+        """Delete a task that stands behind another in its conversation and was never started, as if it had not come.
+
+        False if it stays, because nothing stands before it any more. Safe to repeat: what came first once is never
+        behind again, and a task that is gone counts as withdrawn.
+        """
+        return await self._db.fetch_one("withdraw_task", bare(task_id), tenant) is None
+
     async def _accept_distinct(self, tasks: list[NewTask]) -> list[Accepted]:
         rows = by_id(await self._db.batch("accept_tasks", *columns([_arguments(task) for task in tasks], 17)))
         unclear = [bare(task.id) for task in tasks if _was_there(rows[bare(task.id)])]

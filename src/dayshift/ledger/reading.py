@@ -7,6 +7,7 @@ from dayshift.domain.errors import InvalidInput
 from dayshift.domain.task import Status, Task
 from dayshift.ledger.database import Database
 from dayshift.ledger.rows import HIGHEST_UUID, bare, to_task
+from dayshift.ledger.rows import task_id as public_id
 
 _ALL_STATES = [status.value for status in Status]
 
@@ -65,6 +66,10 @@ class Reading:
         """The task that an idempotency key made, and the hash of what was asked for; None for a key that is free."""
         row = await self._db.fetch_one("find_idempotency_key", tenant, key)
         return (f"{ids.TASK}{row['task_id']}", row["body_hash"]) if row else None
+
+    async def unfinished_before(self, task_id: str) -> Sequence[str]:
+        """The ids of what is unfinished in a task's conversation and was accepted before it, the last one first."""
+        return [public_id(row["id"]) for row in await self._db.fetch("unfinished_before", bare(task_id))]
 
     async def dead(self, tenant: str, *, limit: int = 20, after: str | None = None) -> Sequence[Task]:
         """A tenant's dead letters, newest first."""

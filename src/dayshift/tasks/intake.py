@@ -73,17 +73,17 @@ class Intake:
         try:
             self._admission.admit(tenant, new.queue)
         except Refused:
-            if (receipt := await self._replay_without_room(new)) is not None:
+            if (receipt := await self._replay_without_room(request, new)) is not None:
                 return receipt
             raise
         accepted = await self._commits.submit(
             new, _ROW_BYTES + len(new.input) + len(new.metadata), deadline_seconds=self._commit_deadline_seconds
         )
         if accepted.replay_of is not None:
-            return await self._replay(accepted.replay_of, tenant, same_body=accepted.same_body)
+            return await self._replay(request, accepted.replay_of, tenant, same_body=accepted.same_body)
         task = _task_of(new, accepted)
         if request.on_busy == "reject" and not accepted.is_head:
-            await self._conversations.withdraw(task)
+            await self._conversations.withdraw_if_behind(task)
         self._tell(task, accepted)
         if request.on_busy == "interrupt" and not accepted.is_head:
             await self._conversations.interrupt_before(task)
@@ -133,7 +133,7 @@ class Intake:
             idempotency_hash=inputs.fingerprint(request, values) if keyed else None,
         )
 
-    async def _replay_without_room(self, new: NewTask) -> Receipt | None:
+    async def _replay_without_room(self, request: TaskRequest, new: NewTask) -> Receipt | None:
         """What was accepted already needs no room: its repeat is answered however full the queue is."""
         if new.idempotency_key is None:
             return None
@@ -141,9 +141,9 @@ class Intake:
         if kept is None:
             return None
         task_id, body_hash = kept
-        return await self._replay(task_id, new.tenant, same_body=body_hash == new.idempotency_hash)
+        return await self._replay(request, task_id, new.tenant, same_body=body_hash == new.idempotency_hash)
 
-    async def _replay(self, task_id: str, tenant: str, *, same_body: bool) -> Receipt:
+    async def _replay(self, request: TaskRequest, task_id: str, tenant: str, *, same_body: bool) -> Receipt:
         if not same_body:
             message = (
                 "this Idempotency-Key was used within 24 hours for a request that said something else; use a new key"
@@ -152,7 +152,17 @@ class Intake:
         task = await self._ledger.tasks.get(task_id, tenant)
         if task is None:
             raise NotFound("the task that this Idempotency-Key made has been erased; use a new key to submit again")
+        await self._answer_busy_again(request, task)
         return Receipt(task=task, replayed=True)
+
+    async def _answer_busy_again(self, request: TaskRequest, task: Task) -> None:
+        """What the first try may not have come to after it was accepted."""
+        if task.conversation is None or task.is_final:
+            return
+        if request.on_busy == "reject" and task.attempt == 0:
+            await self._conversations.withdraw_if_behind(task)
+        elif request.on_busy == "interrupt":
+            await self._conversations.interrupt_before(task)
 
     def _tell(self, task: Task, accepted: Accepted) -> None:
         self._outbox.tell(events.queued(task.id, 0, task.queue))

@@ -57,7 +57,7 @@ class Services:
         self.agents_known = AgentsKnown(ledger)
         self.admission = Admission(ledger, settings)
         self.control = Control(ledger, plane, outbox, next_in_line, background)
-        self.conversations = Conversations(ledger, self.control, next_in_line)
+        self.conversations = Conversations(ledger, self.control)
         self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations)
         self.finishing = Finishing(ledger, outbox, next_in_line, background, version=version)
         self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version)

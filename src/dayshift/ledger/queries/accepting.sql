@@ -60,3 +60,28 @@ LEFT JOIN keyed k ON k.tenant = w.tenant AND k.key = w.idempotency_key;
 SELECT t.id, t.seq, t.created_at, t.run_at,
     t.conversation IS NULL OR EXISTS (SELECT FROM places p WHERE p.id = t.id) AS is_head
 FROM unnest($1::uuid[]) AS w (id) JOIN tasks t ON t.id = w.id;
+
+-- name: withdraw_task
+-- Deletes a task that nobody has started and that stands behind another in its conversation, and its idempotency key; returns the task that stays.
+WITH locked AS MATERIALIZED (
+    SELECT id, tenant, conversation, idempotency_key,
+        status = 'queued' AND attempt = 0 AND EXISTS (
+            SELECT FROM tasks e
+            WHERE e.tenant = t.tenant AND e.conversation = t.conversation AND e.seq < t.seq
+              AND e.status IN ('queued', 'running', 'waiting')) AS is_behind
+    FROM tasks t WHERE id = $1 AND tenant = $2
+    FOR UPDATE OF t
+),
+erased AS (
+    DELETE FROM tasks t USING locked l WHERE t.id = l.id AND l.is_behind
+    RETURNING t.id, l.tenant, l.conversation, l.idempotency_key
+),
+keyed AS (
+    DELETE FROM idempotency_keys k USING erased e
+    WHERE k.tenant = e.tenant AND k.key = e.idempotency_key AND k.task_id = e.id
+),
+talked AS (
+    UPDATE conversations c SET unfinished = c.unfinished - 1, touched_at = now()
+    FROM erased e WHERE c.tenant = e.tenant AND c.name = e.conversation
+)
+SELECT id FROM locked WHERE NOT is_behind;

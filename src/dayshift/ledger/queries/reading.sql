@@ -47,3 +47,9 @@ ORDER BY id DESC LIMIT $4;
 -- The task that a tenant's idempotency key made within its 24 hours, and the hash of what was asked for.
 SELECT task_id, body_hash FROM idempotency_keys
 WHERE tenant = $1 AND key = $2 AND created_at >= now() - interval '24 hours';
+
+-- name: unfinished_before
+-- The unfinished tasks of a task's ($1) conversation that were accepted before it, the last one first.
+SELECT e.id FROM tasks t JOIN tasks e ON e.tenant = t.tenant AND e.conversation = t.conversation AND e.seq < t.seq
+WHERE t.id = $1 AND e.status IN ('queued', 'running', 'waiting')
+ORDER BY e.seq DESC;
