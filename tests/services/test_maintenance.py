@@ -90,7 +90,7 @@ async def test_expired_tasks_end_and_their_conversation_goes_on(house: House, ha
 async def test_depths_are_counted_and_told_also_when_a_queue_runs_empty(house: House, hands: Hands) -> None:
     measured: list[domain_events.DepthMeasured] = []
     end = subscribe(domain_events.DepthMeasured, measured.append)
-    gauge = DepthGauge(house.services, MaintenanceConfig(depth_interval=0.000_001))
+    gauge = DepthGauge(house.services, MaintenanceConfig(depth_interval=0.000_001, depth_duty_ratio=1.0))
     await house.submit()
     await house.told()
     await gauge.run_once()
@@ -98,7 +98,9 @@ async def test_depths_are_counted_and_told_also_when_a_queue_runs_empty(house: H
     await gauge.run_once()
     end()
     assert [(event.queue, event.ready, event.running) for event in measured] == [("default", 1, 0), ("default", 0, 0)]
-    assert gauge.interval_seconds > 0.000_001  # it took time, so it rests for longer
+    depths = await house.ledger.tasks.depths()
+    assert depths is not None
+    assert depths.again_seconds > 0.000_001  # it took time, so it rests for longer
 
 
 async def test_the_janitor_keeps_what_is_young_and_dead_letters(house: House, hands: Hands) -> None:

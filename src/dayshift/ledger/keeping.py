@@ -9,10 +9,17 @@ class Keeping:
 
     _db: Database
 
-    async def measure_depths(self) -> bool:
-        """Count all unfinished tasks into the table that `depths` reads; False if another process is at it."""
-        row = await self._db.fetch_one("measure_depths")
+    async def measure_depths(self, interval_seconds: float = 1.0, duty_ratio: float = 0.05) -> bool:
+        """Count all unfinished tasks into the table that `depths` reads; False if another process is at it.
+
+        Notes when the next count is due: after the interval, or later, so that counting takes only that share of time.
+        """
+        row = await self._db.fetch_one("measure_depths", interval_seconds, duty_ratio)
         return bool(row and row["mine"])
+
+    async def keep_depths(self, seconds: float) -> None:
+        """Let the last count stand so much longer: a new one did not come to its end."""
+        await self._db.fetch("keep_depths", seconds)
 
     async def depths(self) -> Depths | None:
         """The last count, with its age; None if there is none yet (also after a crash of PostgreSQL)."""
@@ -32,7 +39,7 @@ class Keeping:
             for row in rows
             if row["queue"] is not None
         ]
-        return Depths(rows=counted, age_seconds=rows[0]["age_seconds"])
+        return Depths(rows=counted, age_seconds=rows[0]["age_seconds"], again_seconds=rows[0]["again_seconds"])
 
     async def drop_expired(self, keep_seconds: float, limit: int = 2000) -> int:
         """Delete tasks that ended that long ago, dead letters excepted; how many. Fewer than `limit`: all done."""

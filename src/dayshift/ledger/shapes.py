@@ -138,10 +138,11 @@ class Depth(Struct, frozen=True, kw_only=True):
 
 
 class Depths(Struct, frozen=True, kw_only=True):
-    """All unfinished rows, counted `age_seconds` ago."""
+    """All unfinished rows, counted `age_seconds` ago. The next count is due `again_seconds` after that."""
 
     rows: list[Depth]
     age_seconds: float
+    again_seconds: float
 
 
 class WorkerRow(Struct, frozen=True, kw_only=True):

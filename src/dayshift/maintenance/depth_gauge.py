@@ -1,10 +1,14 @@
 """Counts what is unfinished, for admission, `/v1/queues` and the metrics.
 
 Counting costs time in proportion to the backlog, so it is duty-cycled: after a count that took a second nobody counts for
-twenty. Of several processes the one that comes first counts, the others read what it wrote.
+twenty. When the next one is due stands beside the count, so that all processes keep to it, and whoever reads an old count
+knows whether it is the latest there can be. Of several processes the one that comes first counts, the others read what it
+wrote. A count that fails after a long time, because the ledger cut it off, is tried again as late as one that succeeded;
+until then the last one stands.
 """
 
 from dayshift.domain.clock import monotonic_seconds
+from dayshift.domain.errors import DependencyAway
 from dayshift.domain.events import DepthMeasured
 from dayshift.ledger import Depth
 from dayshift.maintenance.config import MaintenanceConfig
@@ -27,14 +31,20 @@ class DepthGauge(Loop):
 
     async def run_once(self) -> None:
         depths = await self._ledger.tasks.depths()
-        if depths is None or depths.age_seconds >= self._least_interval_seconds / 2:
-            started_at = monotonic_seconds()
-            await self._ledger.tasks.measure_depths()
-            took_seconds = monotonic_seconds() - started_at
-            self.interval_seconds = max(self._least_interval_seconds, took_seconds / self._duty_ratio)
+        if depths is None or depths.age_seconds >= depths.again_seconds - self._least_interval_seconds / 2:
+            await self._count()
             depths = await self._ledger.tasks.depths()
         if depths is not None:
             self._publish(depths.rows)
+
+    async def _count(self) -> None:
+        started_at = monotonic_seconds()
+        try:
+            await self._ledger.tasks.measure_depths(self._least_interval_seconds, self._duty_ratio)
+        except DependencyAway:
+            took_seconds = monotonic_seconds() - started_at
+            await self._ledger.tasks.keep_depths(max(self._least_interval_seconds, took_seconds / self._duty_ratio))
+            raise
 
     def _publish(self, rows: list[Depth]) -> None:
         by_queue: dict[str, list[Depth]] = {queue: [] for queue in self._known_queues}

@@ -1,9 +1,10 @@
 """Admission: how deep the queues are, and whether one more task fits.
 
-Maintenance counts all unfinished rows about once a second; every process that admits reads the counts and adds what it
-accepted itself since. So a bound is soft by what other gateways accept within a second, and costs an accept no query.
-Counts that are older than ten seconds say nothing: then everything is admitted, because refusing work over an old number
-is worse than a queue that is too long for a while.
+Maintenance counts all unfinished rows about once a second, and more rarely when they are so many that counting takes
+long; every process that admits reads the counts and adds what it accepted itself lately. So a bound is soft by what other
+gateways accept between two counts, and costs an accept no query. A count says nothing any more when its successor is long
+overdue (three times the interval that it was written with, ten seconds at least): then everything is admitted, because
+refusing work over an old number is worse than a queue that is too long for a while.
 """
 
 from collections import Counter
@@ -14,9 +15,10 @@ from msgspec import Struct
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import Refused
 from dayshift.domain.settings import Settings
-from dayshift.ledger import Depth, Ledger
+from dayshift.ledger import Depth, Depths, Ledger
 
-STALE_SECONDS = 10.0
+STALE_SECONDS = 10.0  # at least
+STALE_INTERVALS = 3.0
 MOST_SLICES = 30
 RETRY_AFTER_SECONDS = 2.0
 
@@ -40,7 +42,7 @@ class Admission:
         self._settings = settings
         self._is_used = False
         self._rows: list[Depth] = []
-        self._measured_at = float("-inf")
+        self._stale_at = float("-inf")
         self._queued_in: Counter[str] = Counter()
         self._queued_by: Counter[str] = Counter()
         self._accepted: list[_Slice] = [_Slice()]
@@ -64,7 +66,7 @@ class Admission:
         asked_at = monotonic_seconds()
         depths = await self._ledger.tasks.depths()
         if depths is not None:
-            self._take(depths.rows, asked_at - depths.age_seconds)
+            self._take(depths, asked_at - depths.age_seconds)
 
     async def queues(self, tenant: str | None = None) -> list[QueueDepth]:
         """The depths by queue as last measured: of all tenants, or only of one."""
@@ -78,7 +80,7 @@ class Admission:
         return [_summed(name, rows) for name, rows in sorted(by_name.items())]
 
     def _is_fresh(self) -> bool:
-        return monotonic_seconds() - self._measured_at <= STALE_SECONDS
+        return monotonic_seconds() <= self._stale_at
 
     def _check(self, tenant: str, queue: str) -> None:
         settings = self._settings()
@@ -100,12 +102,12 @@ class Admission:
                 limit=most_of_tenant,
             )
 
-    def _take(self, rows: list[Depth], measured_at: float) -> None:
-        self._rows = rows
-        self._measured_at = measured_at
+    def _take(self, depths: Depths, measured_at: float) -> None:
+        self._rows = depths.rows
+        self._stale_at = measured_at + max(STALE_SECONDS, STALE_INTERVALS * depths.again_seconds)
         self._queued_in = Counter()
         self._queued_by = Counter()
-        for row in rows:
+        for row in depths.rows:
             self._queued_in[row.queue] += row.ready + row.delayed
             self._queued_by[row.tenant] += row.ready + row.delayed
         self._accepted = [part for part in self._accepted if part.closed_at is None or part.closed_at > measured_at]

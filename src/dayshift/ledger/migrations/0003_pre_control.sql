@@ -63,6 +63,7 @@ CREATE UNLOGGED TABLE depths (
     PRIMARY KEY (queue, tenant)
 ) WITH (fillfactor = 50);
 CREATE UNLOGGED TABLE depths_measured (
-    only_row boolean     PRIMARY KEY DEFAULT true CHECK (only_row),
-    at       timestamptz NOT NULL
+    only_row      boolean          PRIMARY KEY DEFAULT true CHECK (only_row),
+    at            timestamptz      NOT NULL,
+    again_seconds double precision NOT NULL              -- after `at`: when the next count is due
 ) WITH (fillfactor = 40);

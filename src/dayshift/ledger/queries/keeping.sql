@@ -37,7 +37,7 @@ SELECT make_task_partitions($1) FROM (SELECT pg_advisory_xact_lock(229070874)) A
 SELECT drop_empty_task_partitions(now() - $1::float8 * interval '1 second');
 
 -- name: measure_depths
--- Counts all unfinished tasks into depths, unless another process is counting right now; says whether it did.
+-- Counts all unfinished tasks into depths, unless another process is counting right now; says whether it did. The next count is due after $1 seconds, or when this one's time is the share $2 of the time between them.
 WITH turn AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock(229070872) AS mine
 ),
@@ -68,14 +68,20 @@ kept AS (
         running = excluded.running, waiting = excluded.waiting, oldest_at = excluded.oldest_at
 ),
 stamped AS (
-    INSERT INTO depths_measured (at) SELECT now() FROM turn WHERE mine
-    ON CONFLICT (only_row) DO UPDATE SET at = excluded.at
+    INSERT INTO depths_measured (at, again_seconds)
+    SELECT now(), greatest($1::float8, extract(epoch FROM clock_timestamp() - now())::float8 / $2::float8)
+    FROM turn WHERE mine AND (SELECT count(*) FROM counted) >= 0 -- so that the clock is read after the count
+    ON CONFLICT (only_row) DO UPDATE SET at = excluded.at, again_seconds = excluded.again_seconds
 )
 SELECT mine FROM turn;
+
+-- name: keep_depths
+-- Lets the last count stand for $1 seconds more.
+UPDATE depths_measured SET again_seconds = extract(epoch FROM clock_timestamp() - at)::float8 + $1::float8;
 
 -- name: read_depths
 -- The last count, and its age; one row with no queue when nothing is unfinished, no row when nothing was counted.
 SELECT d.queue, d.tenant, d.ready, d.delayed, d.running, d.waiting,
     coalesce(extract(epoch FROM now() - d.oldest_at)::float8, 0) AS oldest_seconds,
-    extract(epoch FROM clock_timestamp() - m.at)::float8 AS age_seconds
+    extract(epoch FROM clock_timestamp() - m.at)::float8 AS age_seconds, m.again_seconds
 FROM depths_measured m LEFT JOIN depths d ON true;
