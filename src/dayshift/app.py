@@ -20,7 +20,7 @@ import msgspec
 import uvloop
 
 from dayshift import agents, telemetry
-from dayshift.config import Config, inherited_environment
+from dayshift.config import PLACEHOLDER_KEY, Config, inherited_environment
 from dayshift.domain.errors import PlaneAway, WrongUse
 from dayshift.domain.events import Note
 from dayshift.embedded import Engines, LocalModel, running_engines, start_engines, start_local_model
@@ -36,14 +36,13 @@ from dayshift.worker import Lease, SpawnQuarantine, Worker
 WORKER_POOL_SIZE = 6
 GATEWAY_POOL_SIZE = 8
 SMALL_POOL_SIZE = 3
-PLACEHOLDER_KEY = "dayshift-placeholder"
 
 
 class AgentsUnusable(WrongUse):
     """The file of agents cannot be used; the process that tried has told why."""
 
     def __init__(self) -> None:
-        super().__init__("nothing was started")
+        super().__init__("")
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
@@ -259,8 +258,13 @@ def _quarantine_spawner(file: str, grace_seconds: float) -> SpawnQuarantine:
     return spawn
 
 
-async def run_machine(config: Config, plan: Plan, *, announce: Callable[[str], None]) -> None:
-    """Engines, schema, local model, and the supervised processes, until a signal says stop."""
+async def run_machine(
+    config: Config, plan: Plan, *, open_loopback: bool, announce: Callable[[str, bool], None]
+) -> None:
+    """Engines, schema, local model, and the supervised processes, until a signal says stop.
+
+    `announce` is told the address, and whether requests of this machine are let in without a key.
+    """
     await _check_agents(plan.file)
     engines = await _engines(config)
     model: LocalModel | None = None
@@ -276,12 +280,22 @@ async def run_machine(config: Config, plan: Plan, *, announce: Callable[[str], N
             async def bury(worker_id: str, reason: str) -> None:
                 await until_answered(lambda: rescue.rescue_worker(worker_id, reason))
 
-            await Machine(plan, _environment(config, model), bury=bury, announce=announce).run()
+            keyless = open_loopback and not await house.ledger.keys.list(limit=1)
+            plan = _plan_of(plan, open_loopback=open_loopback, engines_end_with_us=engines is not None)
+            environment = _environment(config, model)
+            await Machine(plan, environment, bury=bury, announce=lambda address: announce(address, keyless)).run()
     finally:
         if model is not None:
             await asyncio.to_thread(model.stop)
         if engines is not None:
             await asyncio.to_thread(engines.stop)
+
+
+def _plan_of(plan: Plan, *, open_loopback: bool, engines_end_with_us: bool) -> Plan:
+    gateway_options = (*plan.gateway_options, "--open-loopback") if open_loopback else plan.gateway_options
+    # An orphan whose engines are gone, too, can hand nothing back: its code should not run on.
+    worker_options = (*plan.worker_options, "--no-orphan") if engines_end_with_us else plan.worker_options
+    return msgspec.structs.replace(plan, gateway_options=gateway_options, worker_options=worker_options)
 
 
 async def _check_agents(file: str) -> None:
@@ -334,8 +348,4 @@ def _environment(config: Config, model: LocalModel | None) -> dict[str, str]:
             "ANTHROPIC_BASE_URL": model.base_url.removesuffix("/v1"),
             "ANTHROPIC_API_KEY": PLACEHOLDER_KEY,
         }
-    else:
-        # With a placeholder `AsyncOpenAI()` at import works, and the provider itself says that the key is wrong.
-        for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-            environment.setdefault(name, PLACEHOLDER_KEY)
     return environment

@@ -121,6 +121,18 @@ class Config(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         return "[given]" if field in _SECRET_FIELDS and value is not None else repr(value)
 
 
+PLACEHOLDER_KEY = "dayshift-placeholder"
+
+
+def set_placeholder_keys() -> None:
+    """Give this process a provider key where there is none, so that `AsyncOpenAI()` at an agent's import works.
+
+    A call with it is answered by the local model, or refused by the provider itself.
+    """
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        os.environ.setdefault(name, PLACEHOLDER_KEY)
+
+
 def inherited_environment() -> dict[str, str]:
     """A copy of this process's environment, for the children that it starts."""
     return dict(os.environ)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dayshift.cli.client import Gateway
 from dayshift.cli.machine import SCHEMA_CURE, located
-from dayshift.config import Config
+from dayshift.config import Config, set_placeholder_keys
 from dayshift.domain.clock import now
 from dayshift.domain.errors import DayshiftError, DependencyAway, WrongUse
 from dayshift.hotplane import Plane
@@ -42,6 +42,7 @@ def agents_of(file: str) -> Finding:
     """Whether the agents' file imports, and what is in it."""
     from dayshift.agents import load
 
+    set_placeholder_keys()
     try:
         loaded = load(file)
     except DayshiftError as error:

@@ -6,13 +6,14 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Group, Parameter
 
-from dayshift.config import Config
+from dayshift.config import Config, set_placeholder_keys
 from dayshift.domain import ids
 from dayshift.domain.errors import WrongUse
 from dayshift.supervisor import GRACE_SECONDS, Lifecycle, Plan
 
 PROCESSES = Group("Processes", sort_key=1)
 DEFAULT_SLOTS = 100
+HIGHEST_PORT = 65_535
 
 Internal = Parameter(show=False)
 Slots = Annotated[int, Parameter(help="Attempts that a worker runs at once.")]
@@ -40,8 +41,8 @@ def run(
 ) -> None:
     """Run FILE[:NAME] on this machine: engines, gateway and a worker, supervised."""
     config = _config(host, port)
-    options = ("--open-loopback", "--with-maintenance")
-    _run_machine(config, file, slots=slots, grace=grace, gateway_options=options, reload=reload)
+    options = ("--with-maintenance",)
+    _run_machine(config, file, slots=slots, grace=grace, gateway_options=options, reload=reload, open_loopback=True)
 
 
 def serve(
@@ -102,22 +103,23 @@ def worker(
     worker_id: Annotated[str | None, Internal] = None,
     quarantine: Annotated[str | None, Internal] = None,
     check: Annotated[bool, Internal] = False,
+    no_orphan: Annotated[bool, Internal] = False,
     ready_fd: Annotated[int | None, Internal] = None,
     lifeline_fd: Annotated[int | None, Internal] = None,
 ) -> None:
     """Run one worker with the agents of FILE[:NAME]."""
     from dayshift import agents, app, telemetry
 
+    set_placeholder_keys()
     if check:
         agents.load(file)
         return
-    if slots < 1:
-        raise WrongUse(f"--slots is {slots}; a worker needs at least 1.")
+    _check_numbers(slots, grace)
     config = _config()
     telemetry.setup(config, "worker")
 
     async def main() -> None:
-        lifecycle = Lifecycle(ready_fd=ready_fd, lifeline_fd=lifeline_fd)
+        lifecycle = Lifecycle(ready_fd=ready_fd, lifeline_fd=lifeline_fd, no_orphan=no_orphan)
         own_id = worker_id or ids.new(ids.WORKER)
         if quarantine is None:
             await app.run_worker(config, lifecycle, file=file, worker_id=own_id, slots=slots, grace_seconds=grace)
@@ -164,11 +166,11 @@ def _run_machine(
     maintenance: int = 0,
     gateway_options: tuple[str, ...] = (),
     reload: bool = False,
+    open_loopback: bool = False,
 ) -> None:
     from dayshift import app, telemetry
 
-    if slots < 1:
-        raise WrongUse(f"--slots is {slots}; a worker needs at least 1.")
+    _check_numbers(slots, grace)
     telemetry.setup(config, "supervisor")
     plan = Plan(
         file=file,
@@ -184,16 +186,31 @@ def _run_machine(
     )
 
     async def main() -> None:
-        await app.run_machine(config, plan, announce=_announce)
+        await app.run_machine(config, plan, open_loopback=open_loopback, announce=_announce)
 
     app.run_loop(main())
 
 
-def _announce(address: str) -> None:
+def _announce(address: str, keyless: bool) -> None:
     print(f"dayshift is ready on {address}", flush=True)
+    if keyless:
+        print(
+            "  Requests from this machine need no key, as tenant `default`, until the first key is made.",
+            file=sys.stderr,
+            flush=True,
+        )
     print(f"  try: curl -s {address}/v1/agents", file=sys.stderr, flush=True)
 
 
+def _check_numbers(slots: int, grace: float) -> None:
+    if slots < 1:
+        raise WrongUse(f"--slots is {slots}; a worker needs at least 1.")
+    if grace < 0:
+        raise WrongUse(f"--grace is {grace:g}; give 0 or more seconds.")
+
+
 def _config(host: str | None = None, port: int | None = None) -> Config:
+    if port is not None and not 0 <= port <= HIGHEST_PORT:
+        raise WrongUse(f"--port is {port}; give a port between 0 and {HIGHEST_PORT}.")
     config = Config.from_env()
     return msgspec.structs.replace(config, host=host or config.host, port=config.port if port is None else port)

@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        print(f"dayshift: {_sentence(error)}", file=sys.stderr)
+        if sentence := _sentence(error):  # empty: a process of ours has said it already
+            print(f"dayshift: {sentence}", file=sys.stderr)
         return WRONG_USAGE if isinstance(error, WrongUse | CycloptsError) else FAILED
 
 

@@ -59,6 +59,13 @@ def _run(serve: Coroutine[Any, Any, None]) -> None:
         uvloop.run(serve)
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{port} is no port; give one between 0 and 65535")
+    return port
+
+
 def _raise_open_files_limit() -> None:
     """Every open call is an open file; take what the machine allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -72,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "Prints its URL as the first line; give it to an SDK as base URL (OpenAI: with /v1 behind it).",
     )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one (default)")
+    parser.add_argument("--port", type=_port, default=0, help="0 takes a free one (default)")
     parser.add_argument(
         "--latency",
         type=_pace_flag,

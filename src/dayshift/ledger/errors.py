@@ -73,6 +73,9 @@ _CURES: dict[type[DayshiftError], str] = {
     DayshiftError: "A statement was used wrongly ({0}). This is a bug in dayshift; please report it.",
 }
 
+_DISK_FULL_STATE = "53100"
+_DISK_FULL = "PostgreSQL's disk is full ({0}). Free some space on it; nothing was changed."
+
 _AWAY_TYPES = (
     OSError,  # refused, unreachable, no such socket; TimeoutError is one of them
     asyncio.TimeoutError,
@@ -129,7 +132,8 @@ def translate(error: BaseException) -> DayshiftError:
     """Make the error of the house for an error of the driver."""
     kind = kind_of(error)
     reason = str(error) or type(error).__name__
-    message = _CURES[kind].format(reason.strip().rstrip(".").replace("\n", "; "))
+    is_disk_full = getattr(error, "sqlstate", None) == _DISK_FULL_STATE
+    message = (_DISK_FULL if is_disk_full else _CURES[kind]).format(reason.strip().rstrip(".").replace("\n", "; "))
     if kind is DayshiftError:
         return DayshiftError(message, code="ledger_fault")
     if issubclass(kind, LedgerAway):

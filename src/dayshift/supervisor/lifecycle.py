@@ -7,14 +7,15 @@ import signal
 
 class Lifecycle:
     """What a process is told from outside. `draining` is set by the first SIGTERM or SIGINT, or by the end of its
-    supervisor; `stopping_hard` by the second signal.
+    supervisor; `stopping_hard` by the second signal, or at once by the end of the supervisor with `no_orphan`.
     """
 
-    def __init__(self, *, ready_fd: int | None = None, lifeline_fd: int | None = None) -> None:
+    def __init__(self, *, ready_fd: int | None = None, lifeline_fd: int | None = None, no_orphan: bool = False) -> None:
         self.draining = asyncio.Event()
         self.stopping_hard = asyncio.Event()
         self._ready_fd = ready_fd
         self._lifeline_fd = lifeline_fd
+        self._no_orphan = no_orphan
 
     def watch(self) -> None:
         """Start to listen to signals and to the lifeline; needs the running loop."""
@@ -51,6 +52,8 @@ class Lifecycle:
     def _on_supervisor_gone(self) -> None:
         if self._lifeline_fd is not None:
             asyncio.get_running_loop().remove_reader(self._lifeline_fd)
+        if self._no_orphan:
+            self.stopping_hard.set()
         self.draining.set()
 
 

@@ -41,6 +41,11 @@ def _process(event: e.ProcessChanged) -> tuple[int, str]:
     return (logging.ERROR if event.change == "died" else logging.INFO), f"process.{event.change}"
 
 
+def _plane_lost(event: e.PlaneLost) -> tuple[int, str]:
+    """On a fresh folder nothing was lost: the first epoch is only made."""
+    return (logging.INFO, "plane.empty") if event.epoch == 1 else (logging.WARNING, "plane.lost")
+
+
 def _lost(event: e.TaskLost) -> tuple[int, str]:
     return (logging.ERROR, "task.poisoned") if event.poisoned else (logging.WARNING, "task.lost")
 
@@ -81,7 +86,7 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
     e.LedgerCommit: LineRule(name="ledger.commit", level=_DEBUG),
     e.DependencyLost: LineRule(name="dependency.lost", level=_ERROR),
     e.DependencyBack: LineRule(name="dependency.back", level=_INFO),
-    e.PlaneLost: LineRule(name="plane.lost", level=_WARNING),
+    e.PlaneLost: LineRule(name="plane.lost", level=_WARNING, choose=_plane_lost, levels=(_INFO, _WARNING)),
     e.PlaneRebuilt: LineRule(name="plane.rebuilt", level=_INFO),
     e.DepthMeasured: LineRule(name="queue.depth", level=_DEBUG),
     e.HttpRequest: LineRule(

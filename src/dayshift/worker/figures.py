@@ -16,9 +16,12 @@ def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcom
     entered_mono = attempt.entered_mono or ended_mono
     now = clock.now()
     since_claim_seconds = clock.monotonic_seconds() - attempt.claimed_mono
-    waited_seconds = (now - max(started.run_at, started.created_at)).total_seconds() - since_claim_seconds
+    ready_at = max(started.run_at, started.created_at)
+    waited_seconds = (now - ready_at).total_seconds() - since_claim_seconds
+    if started.takeover:  # what it waited for its first start; the lost attempt's own figures went with its worker
+        waited_seconds = 0.0 if before.queued else (started.started_at - ready_at).total_seconds()
     timing = Timing(
-        queued=before.queued + (0.0 if started.takeover else max(0.0, waited_seconds)),
+        queued=before.queued + max(0.0, waited_seconds),
         starting=before.starting + (entered_mono - attempt.claimed_mono),
         llm=before.llm + llm_seconds,
         llm_wait=before.llm_wait,
