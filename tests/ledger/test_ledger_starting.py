@@ -109,6 +109,21 @@ async def test_after_two_losses_in_a_row_it_starts_in_quarantine_only(ledger):
     assert reason(await start(ledger, task_id, worker)) == "started"
 
 
+async def test_a_lease_that_its_process_outlived_is_a_loss_without_suspicion(ledger):
+    task_id = await accept(ledger)
+    for expected_losses in (0, 1, 2):
+        worker = await new_worker(ledger)
+        assert (await start(ledger, task_id, worker)).losses == expected_losses
+        if expected_losses == 1:  # others may have been first: the word of the process counts all the same
+            await ledger.workers.release(worker, "silent")
+        await ledger.workers.release(worker, "lease lost", process_lives=True)
+    alone = await new_worker(ledger)
+    assert (await start(ledger, task_id, alone, quarantine=True)).losses == 3
+    await ledger.workers.release(alone, "drained", process_lives=True)
+    assert await ledger.workers.poison_quarantined(alone) == []
+    assert (await start(ledger, task_id, await new_worker(ledger))).losses == 4
+
+
 async def test_death_in_quarantine_is_poison(ledger):
     task_id = await accept(ledger, conversation="c")
     for _ in range(2):

@@ -22,6 +22,21 @@ def test_a_lease_is_valid_while_a_beat_was_sent_lately(monkeypatch):
     assert lease.lost_because == "confirmed by neither plane for 8 s"
 
 
+def test_a_process_that_was_held_up_is_told_from_an_outage(monkeypatch):
+    now = clock.boottime_seconds()
+    monkeypatch.setattr(clock, "boottime_seconds", lambda: now)
+    lease = Lease("worker_1")
+    assert not lease.was_held_up
+    now += 5
+    lease.note_held_up()
+    assert lease.was_held_up
+    now += 1
+    lease.confirm(now)
+    now += VALID_SECONDS
+    assert not lease.is_valid()
+    assert not lease.was_held_up
+
+
 def test_a_lost_lease_stays_lost():
     lease = Lease("worker_1")
     lease.lose("first")

@@ -33,6 +33,18 @@ async def test_a_superseded_worker_stops_its_attempts_and_goes_on_under_a_new_id
     end()
 
 
+async def test_leases_that_a_healthy_process_loses_bring_no_task_under_suspicion(house):
+    async with working(house) as worker:
+        task_id = await house.submit("waits")
+        for losses in (1, 2):
+            await until(lambda expected=losses: len(agents_under_test().SEEN.get(task_id, ())) == expected)
+            lost_id = worker.worker_id
+            await house.services.rescue.rescue_worker(lost_id, "no beat arrived")
+            await until(lambda lost=lost_id: worker.worker_id != lost)
+        await until(lambda: len(agents_under_test().SEEN[task_id]) == 3)  # in this process again
+        assert house.children == []
+
+
 async def test_a_worker_that_neither_plane_confirms_stops_by_itself(house, monkeypatch):
     monkeypatch.setattr(lease_module, "VALID_SECONDS", 1.0)
     lost = []

@@ -10,10 +10,10 @@
     cancel requested, its worker released               cancelled           ended here, by nobody else
     expires_at has passed                               expired             ended here
     queued, run_at ahead                                not_due
-    lost twice in a row, wish is not for quarantine     quarantine
+    died with twice in a row, wish is not for quarantine  quarantine
     queued, conversation held by or due to another      conversation_busy
     queued                                              started             attempt + 1
-    running by a released worker                        started             attempt + 1, losses + 1, poison_losses + 1
+    running by a released worker                        started             attempt + 1, losses + 1, and poison_losses + 1 if its process died
 
 Why it is right under READ COMMITTED, with everything happening at once:
 

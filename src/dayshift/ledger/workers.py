@@ -31,9 +31,22 @@ class Workers:
             released=row["released"], epoch=row["epoch"], cancels=[task_id(one) for one in row["cancels"]]
         )
 
-    async def release(self, worker_id: str, reason: str, *, only_if_silent_seconds: float | None = None) -> bool:
-        """Declare a worker dead; True for the one caller that did. With a limit, a beat that comes first prevents it."""
-        row = await self._db.fetch_one("release_worker", bare(worker_id), reason, only_if_silent_seconds)
+    async def release(
+        self,
+        worker_id: str,
+        reason: str,
+        *,
+        only_if_silent_seconds: float | None = None,
+        process_lives: bool = False,
+    ) -> bool:
+        """Declare a worker dead; True for the one caller that did. With a limit, a beat that comes first prevents it.
+
+        `process_lives`: whoever knows says that its process outlives the lease, so none of its tasks has killed it. This
+        counts also when others were first, for the tasks that nobody has taken over yet.
+        """
+        row = await self._db.fetch_one("release_worker", bare(worker_id), reason, only_if_silent_seconds, process_lives)
+        if row is None and process_lives:
+            await self._db.fetch("note_outlived", bare(worker_id))
         return row is not None
 
     async def silent(self, seconds: float) -> list[str]:
@@ -41,7 +54,7 @@ class Workers:
         return [worker_id(row["id"]) for row in await self._db.fetch("silent_workers", seconds)]
 
     async def poison_quarantined(self, worker_id: str) -> list[Task]:
-        """Fail what a released worker ran in quarantine: these tasks killed a process of their own."""
+        """Fail what a dead worker ran in quarantine: these tasks killed a process of their own."""
         return await self._control.fail_poison(worker_id)
 
     async def list(self) -> list[WorkerRow]:

@@ -34,14 +34,22 @@ class Rescue:
         self._next_in_line = next_in_line
         self._announce = announce
 
-    async def rescue_worker(self, worker_id: str, reason: str, *, only_if_silent_seconds: float | None = None) -> int:
+    async def rescue_worker(
+        self,
+        worker_id: str,
+        reason: str,
+        *,
+        only_if_silent_seconds: float | None = None,
+        process_lives: bool = False,
+    ) -> int:
         """Release the worker's leases in both planes and requeue its tasks; returns how many. Safe to repeat.
 
         A supervisor that saw its child die passes no silence; the rescuer passes 10 s, which the ledger checks again: a
-        worker that has beaten meanwhile keeps its lease, and 0 is returned. Raises `LedgerAway`, `PlaneAway`.
+        worker that has beaten meanwhile keeps its lease, and 0 is returned. A process that lost its lease and lives says
+        so: its tasks are lost, but none of them is suspected of having killed it. Raises `LedgerAway`, `PlaneAway`.
         """
         released_now = await self._ledger.workers.release(
-            worker_id, reason, only_if_silent_seconds=only_if_silent_seconds
+            worker_id, reason, only_if_silent_seconds=only_if_silent_seconds, process_lives=process_lives
         )
         if not released_now and await self._is_alive(worker_id):
             return 0

@@ -90,7 +90,7 @@ class Drain:
     async def _deregister(self) -> None:
         await self._heartbeat.stop()
         with contextlib.suppress(DependencyAway):
-            await self._ledger.workers.release(self._worker_id, "drained")
+            await self._ledger.workers.release(self._worker_id, "drained", process_lives=True)
         with contextlib.suppress(DependencyAway):
             await self._plane.release_worker(self._worker_id)
 

@@ -29,6 +29,7 @@ from dayshift.worker.slots import Slots
 
 BEAT_SECONDS = 2.0
 LOOK_SECONDS = 0.25
+HELD_UP_SECONDS = 4.0  # half of what a lease is good for
 
 Word = TypeVar("Word")
 Planes = Callable[[], tuple[Ledger, Plane]]
@@ -149,8 +150,11 @@ class Heartbeat:
 
     async def _watch_lease(self) -> None:
         while True:
+            slept_boottime = clock.boottime_seconds()
             await asyncio.sleep(LOOK_SECONDS)
             lease = self._lease
+            if clock.boottime_seconds() - slept_boottime > HELD_UP_SECONDS:
+                lease.note_held_up()
             if not lease.is_valid() and lease is not self._told_lost:
                 self._told_lost = lease
                 self._tell(self._on_lost, lease)

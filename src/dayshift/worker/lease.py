@@ -22,10 +22,23 @@ class Lease:
         self.worker_id = worker_id
         self.lost_because: str | None = None
         self._confirmed_boottime = clock.boottime_seconds()
+        self._held_up_boottime = float("-inf")
 
     def confirm(self, sent_boottime: float) -> None:
         """One of the planes answered the beat that was sent at that moment."""
         self._confirmed_boottime = max(self._confirmed_boottime, sent_boottime)
+
+    def note_held_up(self) -> None:
+        """This process could not beat for a while until now: stopped, asleep, or code kept the interpreter lock."""
+        self._held_up_boottime = clock.boottime_seconds()
+
+    @property
+    def was_held_up(self) -> bool:
+        """Whether this process itself, and no outage, is why no beat was confirmed any more.
+
+        Then a task that ran may be the cause. In an outage the beats were sent, and no task is to blame.
+        """
+        return self._held_up_boottime > self._confirmed_boottime
 
     def lose(self, reason: str) -> None:
         """Give the lease up for good. The first reason stands."""

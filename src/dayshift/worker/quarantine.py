@@ -6,9 +6,11 @@ here, starts the task itself, and ends. What became of it stands in the ledger:
     it finished, failed, gave back     the child said so: nothing is left to do but to free the claim
     it died with the task              rescue ends the task as a dead letter (`poison`)
     it died before it could start      nothing has changed: the task is queued again, a little later
+    it lost its lease and ended by     the task is lost and queued again: an outage is not its fault, nor is a child
+      itself, or was killed from here    that could not hand it back in time
 
 The child bounds itself (see `alone.py`), as only it knows the task's timeout and can also be killed when it holds the
-interpreter lock. If *this* process dies, the child goes on, and its own lease speaks for it.
+interpreter lock. If *this* process dies, the child drains, as it hangs on this process's lifeline (a pipe).
 """
 
 import asyncio
@@ -70,30 +72,38 @@ class Quarantine:
             try:
                 exit_code = await child.wait_ended()
             except asyncio.CancelledError:
-                exit_code = await self._end(child)
-                await self._settle(attempt, child_id, exit_code)
+                died = await self._end(child)
+                await self._settle(attempt, child_id, died)
                 raise
-            await self._settle(attempt, child_id, exit_code)
+            await self._settle(attempt, child_id, f"ended with {exit_code}" if exit_code != 0 else None)
 
-    async def _end(self, child: Process) -> int:
+    async def _end(self, child: Process) -> str | None:
+        """Have the child drain. Answers how it died, if it died of itself."""
         child.drain()
         try:
             async with asyncio.timeout(END_SECONDS):
-                return await child.wait_ended()
+                exit_code = await child.wait_ended()
         except TimeoutError:
             child.kill()
-            return await child.wait_ended()
+            await child.wait_ended()
+            return None
+        return f"ended with {exit_code}" if exit_code != 0 else None
 
-    async def _settle(self, attempt: Attempt, child_id: str, exit_code: int) -> None:
-        if exit_code != 0:
-            reason = f"the quarantine process ended with {exit_code}"
-            await until_answered(lambda: self._rescue.rescue_worker(child_id, reason))
-        place = await until_answered(lambda: self._ledger.tasks.place_of(attempt.task_id))
-        if place is not None and exit_code != 0:
+    async def _settle(self, attempt: Attempt, child_id: str, died: str | None) -> None:
+        """Also a child that ended by itself may have left its task running: it could not tell the ledger."""
+        reason = f"the quarantine process {died or 'is gone'}"
+        await until_answered(lambda: self._rescue.rescue_worker(child_id, reason, process_lives=died is None))
+        place = await until_answered(lambda: self._place_of(attempt.task_id, child_id))
+        if place is not None and died is not None:
             place = _later(place)
         seconds = clock.monotonic_seconds() - attempt.claimed_mono
         ack = Ack(attempt.task_id, slot_seconds=seconds, again=place)
         await until_answered(lambda: self._plane.ack(attempt.lease.worker_id, [ack]))
+
+    async def _place_of(self, task_id: str, child_id: str) -> Place | None:
+        """Where the task stands: queued, or running by the child that is gone, until somebody takes it over."""
+        left = [place for place in await self._ledger.tasks.running_of(child_id) if place.id == task_id]
+        return left[0] if left else await self._ledger.tasks.place_of(task_id)
 
 
 def _later(place: Place) -> Place:

@@ -196,7 +196,8 @@ class Worker:
     async def _begin_anew(self, lost: Lease) -> None:
         """Have the old id rescued, then work on under a new one."""
         reason = f"lease lost: {lost.lost_because}"
-        await until_answered(lambda: self._services.rescue.rescue_worker(lost.worker_id, reason))
+        rescue, lives = self._services.rescue, not lost.was_held_up
+        await until_answered(lambda: rescue.rescue_worker(lost.worker_id, reason, process_lives=lives))
         lease = Lease(ids.new(ids.WORKER))
         await until_answered(lambda: self._registration.register_worker(lease))
         await self._hearing.listen(lease.worker_id)

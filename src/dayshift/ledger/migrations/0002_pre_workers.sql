@@ -15,6 +15,7 @@ CREATE TABLE workers (
     seen_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     released_at      timestamptz,                        -- final: a released id never starts a task again
     release_reason   text,
+    released_alive   boolean     NOT NULL DEFAULT false, -- its process outlived the lease: no task of it is to blame
     CONSTRAINT a_release_has_a_reason CHECK ((released_at IS NULL) = (release_reason IS NULL))
 ) WITH (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.1);
 

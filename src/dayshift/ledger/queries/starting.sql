@@ -14,6 +14,11 @@ locked AS MATERIALIZED (
     ORDER BY t.id
     FOR NO KEY UPDATE OF t
 ),
+blamed AS MATERIALIZED (
+    SELECT l.*, l.status = 'running' AND NOT EXISTS (
+        SELECT FROM workers a WHERE a.id = l.worker_id AND a.released_alive) AS its_process_died
+    FROM locked l
+),
 judged AS MATERIALIZED (
     SELECT l.*, CASE
         WHEN l.status = 'running' AND l.start_id = l.start AND l.worker_id = l.worker THEN 'again'
@@ -27,10 +32,10 @@ judged AS MATERIALIZED (
         WHEN l.cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN l.expires_at <= now() THEN 'expired'
         WHEN l.status = 'queued' AND l.run_at > now() THEN 'not_due'
-        WHEN l.poison_losses + (l.status = 'running')::int >= 2 AND NOT l.quarantine THEN 'quarantine'
+        WHEN l.poison_losses + l.its_process_died::int >= 2 AND NOT l.quarantine THEN 'quarantine'
         ELSE 'granted'
     END AS verdict
-    FROM locked l
+    FROM blamed l
 ),
 talks AS MATERIALIZED (
     SELECT c.tenant, c.name, c.holder
@@ -57,7 +62,7 @@ written AS (
         status        = CASE r.ruling WHEN 'granted' THEN 'running' WHEN 'expired' THEN 'failed' ELSE 'cancelled' END,
         attempt       = t.attempt + (r.ruling = 'granted')::int,
         losses        = t.losses + (t.status = 'running')::int,
-        poison_losses = t.poison_losses + (t.status = 'running')::int,
+        poison_losses = t.poison_losses + r.its_process_died::int,
         worker_id     = CASE WHEN r.ruling = 'granted' THEN r.worker END,
         start_id      = CASE WHEN r.ruling = 'granted' THEN r.start ELSE t.start_id END,
         version       = CASE WHEN r.ruling = 'granted' THEN r.version ELSE t.version END,

@@ -18,10 +18,14 @@ FROM plane_state p;
 
 -- name: release_worker
 -- Declares a worker dead for good, once; with $3, only if it has been silent for that many seconds.
-UPDATE workers SET released_at = clock_timestamp(), release_reason = $2
+UPDATE workers SET released_at = clock_timestamp(), release_reason = $2, released_alive = $4
 WHERE id = $1 AND released_at IS NULL
   AND ($3::float8 IS NULL OR seen_at < clock_timestamp() - $3::float8 * interval '1 second')
 RETURNING id;
+
+-- name: note_outlived
+-- Notes that the process of a released worker is alive, for whoever has not taken its tasks over yet.
+UPDATE workers SET released_alive = true WHERE id = $1 AND released_at IS NOT NULL AND NOT released_alive;
 
 -- name: silent_workers
 -- Workers to look after: not released but silent for $1 seconds, or released and still shown as running something.
