@@ -3,7 +3,7 @@
 import crowd
 import pytest
 
-from dayshift.hotplane import Ack, HotBound, Lane
+from dayshift.hotplane import Ack, HotBound, Lane, dispatch, keys
 
 BOUND = HotBound(agent_ready=20, lane_floor=8, low_water=10, page=10)
 
@@ -91,3 +91,20 @@ async def test_a_retried_task_of_a_cold_lane_goes_to_its_head(plane):
     [first] = await crowd.claim(plane, worker_id, 1)
     await plane.ack(worker_id, [Ack(first, 0.1, queued[0])])
     assert await crowd.claim(plane, worker_id, 1) == [first]
+
+
+async def test_ten_thousand_lanes_are_marked_cold_in_one_call_and_counted_back(plane):
+    """One script call may change more numbers than one command takes."""
+    lanes = 10_000
+    flat = [item for number in range(lanes) for item in ("agent", 5, f"t{number}", 7)]
+    await plane._state.run("mark_cold", *flat)
+    root = keys.state_root(plane.epoch)
+    assert await plane._wire.ask(b"HLEN", root + "cold") == lanes
+    await plane.enqueue([place for number in range(lanes) for place in crowd.places(1, tenant=f"t{number}")])
+    assert await plane._wire.ask(b"HLEN", root + "refused") == lanes
+
+
+async def test_a_rebuild_marks_many_lanes_in_bounded_calls(plane, monkeypatch):
+    monkeypatch.setattr(dispatch, "MAX_LANES_A_CALL", 3)
+    await plane.mark_cold([Lane("agent", 5, f"t{number}", 7) for number in range(8)])
+    assert await plane._wire.ask(b"HLEN", keys.state_root(plane.epoch) + "cold") == 8

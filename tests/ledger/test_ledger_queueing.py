@@ -38,10 +38,25 @@ async def test_heads_for_rebuild_serve_every_lane_before_any_lanes_second(ledger
     flood = [await accept(ledger, tenant="flood") for _ in range(6)]
     others = [await accept(ledger, tenant=f"t{n}", priority=n, agent=f"a{n % 2}") for n in range(5)]
     await accept(ledger, tenant="delayed", delay_seconds=60)
-    places = await ledger.tasks.heads_for_rebuild(3, 100)
+    heads = await ledger.tasks.heads_for_rebuild(3, 100)
+    places = heads.places
     assert {place.id for place in places[:6]} == {flood[0], *others}
     assert [place.id for place in places[6:]] == flood[1:3]
-    assert len(await ledger.tasks.heads_for_rebuild(3, 4)) == 4
+    assert (heads.a_lane, heads.is_cut_off) == (3, False)
+    cut_off = await ledger.tasks.heads_for_rebuild(3, 4)
+    assert (len(cut_off.places), cut_off.is_cut_off) == (4, True)
+
+
+async def test_with_many_lanes_heads_for_rebuild_reads_an_even_share_of_each(ledger):
+    for tenant in ("a", "b", "c", "d"):
+        lane = [new_task(tenant=tenant) for _ in range(5 if tenant != "d" else 1)]
+        await ledger.tasks.accept(lane)
+    heads = await ledger.tasks.heads_for_rebuild(5, 11)
+    assert heads.a_lane == 2
+    assert [place.tenant for place in heads.places] == ["a", "b", "c", "d", "a", "b", "c"]
+    assert not heads.is_cut_off
+    narrow = await ledger.tasks.heads_for_rebuild(5, 3)
+    assert (narrow.a_lane, [place.tenant for place in narrow.places]) == (1, ["a", "b", "c"])
 
 
 async def test_announceable_finds_what_has_been_ready_for_that_long(ledger, database_url):

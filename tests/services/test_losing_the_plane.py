@@ -8,7 +8,7 @@ from dayshift.domain import events as domain_events
 from dayshift.domain.errors import PlaneNotReady
 from dayshift.domain.task import Place, Started, Status
 from dayshift.hotplane import Plane
-from dayshift.ledger import StartRefusal
+from dayshift.ledger import Heads, StartRefusal
 from dayshift.tasks import Outcome, announce, rebuild
 from dayshift.tasks.rebuild import cold_lanes
 from dayshift.telemetry import subscribe
@@ -170,12 +170,12 @@ async def test_a_rebuild_brings_heads_only_and_refills_bring_the_rest(
     assert found == sent
 
 
-def test_lanes_are_cold_behind_a_full_share_or_a_cut_off_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lanes_are_cold_behind_a_full_share_or_a_cut_off_read() -> None:
     places = [Place(f"t{n}", AGENT, 5, tenant, n) for n, tenant in enumerate(["a", "a", "b"])]
-    monkeypatch.setattr(rebuild, "HEADS_A_LANE", 2)
-    assert [(lane.tenant, lane.from_seq) for lane in cold_lanes(places)] == [("a", 2)]
-    monkeypatch.setattr(rebuild, "HEADS_IN_ALL", 3)
-    assert [(lane.tenant, lane.from_seq) for lane in cold_lanes(places)] == [("a", 2), ("b", 3)]
+    cold = cold_lanes(Heads(places, a_lane=2, is_cut_off=False))
+    assert [(lane.tenant, lane.from_seq) for lane in cold] == [("a", 2)]
+    cold = cold_lanes(Heads(places, a_lane=2, is_cut_off=True))
+    assert [(lane.tenant, lane.from_seq) for lane in cold] == [("a", 2), ("b", 3)]
 
 
 async def test_a_lost_nudge_is_announced_again(house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dayshift.hotplane.shapes import Ack, Claim, Enqueued, Lane
 from dayshift.hotplane.state import State
 
 MAX_TASKS_A_CALL = 1_000
+MAX_LANES_A_CALL = 1_000
 
 
 class Dispatch:
@@ -70,8 +71,9 @@ class Dispatch:
 
     async def mark_cold(self, lanes: Sequence[Lane], *, rebuilding: bool = False) -> None:
         """Say that these lanes go on in the ledger from `from_seq`, e.g. after a rebuild brought only their heads."""
-        flat = [item for lane in lanes for item in (*lane_name(lane), lane.from_seq)]
-        if flat:
+        for start in range(0, len(lanes), MAX_LANES_A_CALL):
+            piece = lanes[start : start + MAX_LANES_A_CALL]
+            flat = [item for lane in piece for item in (*lane_name(lane), lane.from_seq)]
             await self._state.run("mark_cold", *flat, rebuilding=rebuilding)
 
     async def promote(self) -> int:

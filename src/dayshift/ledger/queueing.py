@@ -5,9 +5,19 @@ A task that stands behind another of its conversation is in none of them (see th
 
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from dayshift.domain.task import Place
 from dayshift.ledger.database import Database
 from dayshift.ledger.rows import bare, moment, to_place, worker_id
+
+
+class Heads(Struct, frozen=True):
+    """The first places of lanes. A lane goes on in the ledger if `a_lane` of its places are here, or all is cut off."""
+
+    places: list[Place]
+    a_lane: int
+    is_cut_off: bool
 
 
 class Queueing:
@@ -33,9 +43,14 @@ class Queueing:
         run_at, seq = (moment(after.run_at_ms), after.seq) if after else (moment(0), 0)
         return await self._places("delayed_page", within_seconds, run_at, seq, limit)
 
-    async def heads_for_rebuild(self, per_lane: int, total: int) -> list[Place]:
-        """The first ready tasks of every lane, every lane's first before any lane's second."""
-        return await self._places("heads_for_rebuild", per_lane, total)
+    async def heads_for_rebuild(self, per_lane: int, total: int) -> "Heads":
+        """The first ready tasks of every lane, every lane's first before any lane's second; `total` of them at most.
+
+        Of a lane `per_lane` at most, and less when there are so many lanes that their shares of `total` are smaller.
+        """
+        rows = await self._db.fetch("heads_for_rebuild", per_lane, total)
+        share = int(rows[0]["of_a_lane"]) if rows else per_lane
+        return Heads([to_place(row) for row in rows], share, is_cut_off=len(rows) >= total)
 
     async def running_of(self, worker_id: str) -> list[Place]:
         """What a worker runs, by the ledger."""

@@ -51,7 +51,8 @@ class Announce:
 
     async def heads(self) -> int:
         """Announce the first ready rows of every lane."""
-        return await self._announce(await self._ledger.tasks.heads_for_rebuild(HEADS_A_LANE, HEADS_IN_ALL))
+        heads = await self._ledger.tasks.heads_for_rebuild(HEADS_A_LANE, HEADS_IN_ALL)
+        return await self._announce(heads.places)
 
     async def delayed(self) -> int:
         """Announce what becomes due within ten minutes."""

@@ -39,7 +39,7 @@ from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.events import PlaneLost, PlaneRebuilt
 from dayshift.domain.task import Place
 from dayshift.hotplane import Lane, Plane, PlaneState
-from dayshift.ledger import Ledger, PlaneStateRow
+from dayshift.ledger import Heads, Ledger, PlaneStateRow
 from dayshift.tasks.announce import DELAYED_PAGE, DELAYED_WITHIN_SECONDS
 from dayshift.tasks.policy import Policy
 from dayshift.telemetry import emit
@@ -105,9 +105,9 @@ class Rebuild:
 
     async def _restore_heads(self) -> int:
         heads = await self._ledger.tasks.heads_for_rebuild(HEADS_A_LANE, HEADS_IN_ALL)
-        await self._plane.enqueue(heads, rebuilding=True)
+        await self._plane.enqueue(heads.places, rebuilding=True)
         await self._plane.mark_cold(cold_lanes(heads), rebuilding=True)
-        return len(heads)
+        return len(heads.places)
 
     async def _restore_delayed(self) -> int:
         restored = 0
@@ -138,17 +138,16 @@ def _reason(seen: PlaneState, known: PlaneStateRow) -> str | None:
     return None
 
 
-def cold_lanes(heads: list[Place]) -> list[Lane]:
+def cold_lanes(heads: Heads) -> list[Lane]:
     """The lanes that go on behind what was read: those that filled their share, and all when the whole was cut off."""
     last_of: dict[tuple[str, int, str], int] = {}
     count_of: dict[tuple[str, int, str], int] = {}
-    for place in heads:
+    for place in heads.places:
         name = (place.agent, place.priority, place.tenant)
         last_of[name] = max(last_of.get(name, 0), place.seq)
         count_of[name] = count_of.get(name, 0) + 1
-    is_cut_off = len(heads) >= HEADS_IN_ALL
     return [
         Lane(agent=agent, priority=priority, tenant=tenant, from_seq=last + 1)
         for (agent, priority, tenant), last in last_of.items()
-        if is_cut_off or count_of[agent, priority, tenant] >= HEADS_A_LANE
+        if heads.is_cut_off or count_of[agent, priority, tenant] >= heads.a_lane
     ]

@@ -21,7 +21,9 @@ WHERE run_at > now() AND run_at <= now() + $1::float8 * interval '1 second' AND 
 ORDER BY run_at, seq LIMIT $4;
 
 -- name: heads_for_rebuild
--- The first ready tasks of every lane ($1 a lane, $2 in all), every lane's first before any lane's second.
+-- The first ready tasks of every lane, every lane's first before any lane's second: $2 in all, and of a lane at most $1
+-- and its even share of them, so that what is read stays near $2 however many lanes there are. The limit within a limit
+-- is for the planner: from a number that it does not know it would conclude that the lane is worth sorting.
 WITH RECURSIVE lane AS (
     (SELECT agent, priority, tenant FROM tasks WHERE status = 'queued' ORDER BY agent, priority, tenant LIMIT 1)
     UNION ALL
@@ -30,14 +32,17 @@ WITH RECURSIVE lane AS (
         WHERE t.status = 'queued' AND (t.agent, t.priority, t.tenant) > (l.agent, l.priority, l.tenant)
         ORDER BY t.agent, t.priority, t.tenant LIMIT 1
     ) n
-)
-SELECT p.id, p.agent, p.priority, p.tenant, p.seq, p.run_at, true AS due
+),
+share AS (SELECT greatest(1, least($1::bigint, $2::bigint / greatest(1, count(*)))) AS of_a_lane FROM lane)
+SELECT p.id, p.agent, p.priority, p.tenant, p.seq, p.run_at, true AS due, (SELECT of_a_lane FROM share)
 FROM lane l CROSS JOIN LATERAL (
     SELECT f.*, row_number() OVER (ORDER BY f.seq) AS nth
     FROM (
-        SELECT * FROM places q
-        WHERE q.agent = l.agent AND q.priority = l.priority AND q.tenant = l.tenant AND q.run_at <= now()
-        ORDER BY q.seq LIMIT $1
+        SELECT * FROM (
+            SELECT * FROM places q
+            WHERE q.agent = l.agent AND q.priority = l.priority AND q.tenant = l.tenant AND q.run_at <= now()
+            ORDER BY q.seq LIMIT $1
+        ) all_of_it LIMIT (SELECT of_a_lane FROM share)
     ) f
 ) p
 ORDER BY p.nth, p.priority DESC, p.seq LIMIT $2;
