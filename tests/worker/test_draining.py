@@ -3,7 +3,9 @@
 import asyncio
 
 from dayshift.domain import clock
+from dayshift.domain.events import WorkerStopped
 from dayshift.domain.task import Status
+from dayshift.telemetry import subscribe
 from tests.worker.house import working
 
 
@@ -53,3 +55,39 @@ async def test_a_draining_worker_claims_nothing_more(house):
         await house.finished(first)
     task = await house.ledger.tasks.get(later, None)
     assert (task.status, task.attempt) == (Status.QUEUED, 0)
+
+
+async def test_a_start_that_is_granted_during_a_hard_stop_is_handed_back_before_the_lease(house, monkeypatch):
+    starting = house.services.starting
+    submit, wait = starting._submit, starting.all_given_back
+    granted, gate, stopped_after = asyncio.Event(), asyncio.Event(), []
+
+    async def answer_late(wish):
+        answer = await submit(wish)
+        granted.set()
+        await gate.wait()
+        return answer
+
+    async def open_gate_and_wait():
+        gate.set()
+        await wait()
+
+    monkeypatch.setattr(starting, "_submit", answer_late)
+    monkeypatch.setattr(starting, "all_given_back", open_gate_and_wait)
+    finished = house.services.finishing.finish
+
+    async def note_finish(*said):
+        answer = await finished(*said)
+        stopped_after.append(answer.status)
+        return answer
+
+    monkeypatch.setattr(house.services.finishing, "finish", note_finish)
+    end = subscribe(WorkerStopped, lambda _: stopped_after.append("stopped"))
+    async with working(house) as worker:
+        task_id = await house.submit("echo", text="a")
+        await asyncio.wait_for(granted.wait(), 10)
+        worker.stop_hard()
+    end()
+    assert stopped_after == [Status.QUEUED, "stopped"]
+    task = await house.ledger.tasks.get(task_id, None)
+    assert (task.status, task.attempt, task.losses) == (Status.QUEUED, 1, 0)

@@ -97,6 +97,7 @@ class Services:
     async def _deliver_within(self, grace_seconds: float) -> None:
         try:
             async with asyncio.timeout(grace_seconds):
+                await self.starting.all_given_back()
                 await self.finishing.finished()
                 await self.next_in_line.called()
                 await self.outbox.delivered()

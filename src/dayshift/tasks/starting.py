@@ -52,6 +52,8 @@ class Starting:
         self._background = background
         self._version = version
         self._commits = GroupCommit[StartWish, Started | StartRefusal]("start", ledger.tasks.start)
+        self._giving_back = 0
+        self._all_given_back = asyncio.Event()
 
     async def start(self, task_id: str, worker_id: str, *, quarantine: bool = False) -> Started | StartRefusal:
         """Ask the ledger for the next attempt; waits while the ledger is away.
@@ -66,13 +68,26 @@ class Starting:
         try:
             said = await asyncio.shield(answer)
         except asyncio.CancelledError:
-            self._background.spawn(self._give_back(answer, worker_id), where="tasks.starting")
+            self._giving_back += 1
+            giving = self._background.spawn(self._give_back(answer, worker_id), where="tasks.starting")
+            giving.add_done_callback(lambda _: self._note_given_back())
             raise
         if isinstance(said, Started):
             self._announce(said, worker_id)
         else:
             self._hand_over(said, worker_id)
         return said
+
+    async def all_given_back(self) -> None:
+        """Wait until no start is under way whose caller has left: until then a grant may come that nobody runs."""
+        while self._giving_back:
+            self._all_given_back.clear()
+            await self._all_given_back.wait()
+
+    def _note_given_back(self) -> None:
+        self._giving_back -= 1
+        if not self._giving_back:
+            self._all_given_back.set()
 
     async def _submit(self, wish: StartWish) -> Started | StartRefusal:
         return await until_answered(lambda: self._commits.submit(wish, _WISH_BYTES, deadline_seconds=None))

@@ -2,7 +2,8 @@
 
     stop claiming      nothing new comes in; a wake-up meant for this worker goes to another
     finish             what ends within the grace ends as always
-    hand back          the rest is cancelled and queued again at once: no failure, no loss
+    hand back          the rest is cancelled and queued again at once, and so is what a start under way still brings: no
+                       failure, no loss
     deregister         the lease is released in both planes, so that nobody waits for it to run out
 
 A second request skips what is left of the grace. Whatever could not be handed back (the ledger is away, code swallows
@@ -19,6 +20,7 @@ from dayshift.domain.errors import DependencyAway
 from dayshift.domain.events import WorkerDraining, WorkerStopped
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
+from dayshift.tasks.starting import Starting
 from dayshift.telemetry import emit
 from dayshift.worker.attempt import HAND_BACK_AFTER_SECONDS, StopReason
 from dayshift.worker.claimer import Claimer
@@ -37,6 +39,7 @@ class Drain:
         *,
         ledger: Ledger,
         plane: Plane,
+        starting: Starting,
         slots: Slots,
         claimer: Claimer,
         heartbeat: Heartbeat,
@@ -46,6 +49,7 @@ class Drain:
     ) -> None:
         self._ledger = ledger
         self._plane = plane
+        self._starting = starting
         self._slots = slots
         self._claimer = claimer
         self._heartbeat = heartbeat
@@ -86,6 +90,7 @@ class Drain:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(HAND_BACK_AFTER_SECONDS + COMMIT_SECONDS):
                 await self._slots.wait_until_none_held()
+                await self._starting.all_given_back()
 
     async def _deregister(self) -> None:
         await self._heartbeat.stop()

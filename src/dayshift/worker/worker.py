@@ -212,6 +212,7 @@ class Worker:
         await Drain(
             ledger=self._services.ledger,
             plane=self._services.plane,
+            starting=self._services.starting,
             slots=self._slots,
             claimer=self._claimer,
             heartbeat=self._heartbeat,
