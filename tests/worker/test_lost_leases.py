@@ -5,14 +5,19 @@ import os
 import signal
 import time
 
+import pytest
 import redis.asyncio
 
-from dayshift.domain.events import LeaseLost, LoopBlocked
+from dayshift.domain.errors import PlaneNotReady, WrongUse
+from dayshift.domain.events import Fault, LeaseLost, LoopBlocked, WorkerStopped
 from dayshift.domain.task import Status
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
 from dayshift.telemetry import subscribe
+from dayshift.worker import Lease
 from dayshift.worker import lease as lease_module
+from dayshift.worker.heartbeat import Heartbeat
+from dayshift.worker.slots import Slots
 from tests.worker.house import agents_under_test, until, working
 
 
@@ -59,6 +64,55 @@ async def test_a_worker_that_neither_plane_confirms_stops_by_itself(house, monke
         await until(lambda: worker.worker_id != first_id)
         assert (await house.ledger.tasks.get(task_id, None)).failures == 0
     end()
+
+
+async def test_a_worker_that_cannot_register_anew_ends(house, monkeypatch):
+    stopped = asyncio.Event()
+    end = subscribe(WorkerStopped, lambda _: stopped.set())
+
+    async def refuse(*_):
+        raise WrongUse("the password is wrong by now")
+
+    async with working(house) as worker:
+        monkeypatch.setattr(house.ledger.workers, "register", refuse)
+        await house.services.rescue.rescue_worker(worker.worker_id, "test")
+        await asyncio.wait_for(stopped.wait(), 15)
+    end()
+
+
+async def test_a_worker_whose_heart_cannot_begin_ends(house):
+    stopped, faults = asyncio.Event(), []
+    ends = [subscribe(WorkerStopped, lambda _: stopped.set()), subscribe(Fault, faults.append)]
+
+    class Locked(Ledger):
+        async def open(self):
+            raise WrongUse("the password is wrong by now")
+
+    planes = lambda: (Locked(house.database_url), Plane(house.valkey_url))  # noqa: E731 - one line says it
+    async with working(house, heartbeat_planes=planes):
+        await asyncio.wait_for(stopped.wait(), 15)
+    assert {fault.where for fault in faults} == {"heartbeat", "worker"}
+    for end in ends:
+        end()
+
+
+async def test_a_plane_that_is_not_ready_confirms_the_lease_all_the_same(house):
+    lease = Lease("worker_1")
+    heart = Heartbeat(
+        lease,
+        Slots(1),
+        lambda: (house.ledger, house.plane),
+        on_lost=lambda _: None,
+        on_cancels=lambda _: None,
+        on_broken=lambda _: None,
+        loop_lag_seconds=lambda: 0.0,
+        is_draining=lambda: False,
+    )
+    lease.note_held_up()
+    house.plane.epoch += 1
+    with pytest.raises(PlaneNotReady):
+        await heart._beat_plane(house.plane)
+    assert not lease.was_held_up  # it was confirmed later than that
 
 
 async def test_a_worker_that_was_stopped_and_declared_dead_writes_nothing_when_it_goes_on(house, tmp_path):

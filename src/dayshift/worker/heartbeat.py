@@ -9,6 +9,8 @@ plane of its own, and asks the worker's loop for nothing. Its duties:
    a loop of its own, so that one that hangs does not hold up the other.
 3. Notice that the lease is lost (released, confirmed by neither plane for 8 s, or so said by a refused start), and tell.
 
+When it cannot go on at all, it says so (`on_broken`): a worker without a heart would live and claim nothing.
+
 What it learns it hands to the worker's event loop. When that is blocked, the lease object says "lost" all the same.
 """
 
@@ -19,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from dayshift.domain import clock
-from dayshift.domain.errors import DependencyAway
+from dayshift.domain.errors import DependencyAway, PlaneNotReady
 from dayshift.domain.events import Fault
 from dayshift.hotplane import Plane, digest
 from dayshift.ledger import Ledger
@@ -49,6 +51,7 @@ class Heartbeat:
         *,
         on_lost: Callable[[Lease], None],
         on_cancels: Callable[[list[str]], None],
+        on_broken: Callable[[BaseException], None],
         loop_lag_seconds: Callable[[], float],
         is_draining: Callable[[], bool],
         holds_claims: bool = True,
@@ -58,6 +61,7 @@ class Heartbeat:
         self._planes = planes
         self._on_lost = on_lost
         self._on_cancels = on_cancels
+        self._on_broken = on_broken
         self._loop_lag_seconds = loop_lag_seconds
         self._is_draining = is_draining
         self._holds_claims = holds_claims
@@ -88,9 +92,9 @@ class Heartbeat:
             asyncio.run(self._beat_until_stopped())
         except asyncio.CancelledError:
             return
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - nobody joins a thread for its error: the worker is told
             emit(_fault(error))
-            raise
+            self._tell(self._on_broken, error)
 
     async def _beat_until_stopped(self) -> None:
         self._own_loop = asyncio.get_running_loop()
@@ -107,7 +111,10 @@ class Heartbeat:
             await asyncio.gather(ledger.close(), plane.close(), return_exceptions=True)
 
     async def _every_beat(self, open_it: Callable[[], Awaitable[None]], beat: Callable[[], Awaitable[None]]) -> None:
-        """Open, and then beat; whatever is away is tried again at the next beat."""
+        """Open, and then beat; whatever is away is tried again at the next beat.
+
+        What cannot be opened for another reason (a password that is wrong by now) ends the heart: no beat would follow.
+        """
         is_open = False
         while True:
             began_mono = clock.monotonic_seconds()
@@ -118,7 +125,9 @@ class Heartbeat:
                         is_open = True
                     if self._lease.is_valid():
                         await beat()
-            except Exception as error:  # noqa: BLE001 - the heart must go on
+            except Exception as error:
+                if not is_open:
+                    raise
                 emit(_fault(error))
             await asyncio.sleep(max(0.0, BEAT_SECONDS - (clock.monotonic_seconds() - began_mono)))
 
@@ -142,7 +151,11 @@ class Heartbeat:
         lease, sent_boottime = self._lease, clock.boottime_seconds()
         held = self._slots.held_by(lease) if self._holds_claims else []
         task_ids = [attempt.task_id for attempt in held]
-        reply = await plane.beat(lease.worker_id, len(task_ids), digest(task_ids))
+        try:
+            reply = await plane.beat(lease.worker_id, len(task_ids), digest(task_ids))
+        except PlaneNotReady:
+            lease.confirm(sent_boottime)  # a plane that is being rebuilt compares nothing, but it renews the lease
+            raise
         lease.confirm(sent_boottime)
         if reply == "differs":
             places = [place for attempt in held if (place := attempt.place) is not None]

@@ -9,7 +9,8 @@
     Drain           the way out
 
 One process lives through several worker ids when it loses its lease: attempts under the old id are stopped and nothing
-of theirs is written; the old id is rescued like a dead worker's; a new one is registered, and claiming goes on.
+of theirs is written; the old id is rescued like a dead worker's; a new one is registered, and claiming goes on. Where that cannot be (the ledger refuses, and is not just away), the process
+ends as by a hard stop.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from collections.abc import Callable
 
 from dayshift.agents import LoadedAgents, close_clients
 from dayshift.domain import clock, ids
-from dayshift.domain.events import LeaseLost, WorkerReady, WorkerSlots
+from dayshift.domain.events import Fault, LeaseLost, WorkerReady, WorkerSlots
 from dayshift.hotplane import Claim
 from dayshift.tasks.patience import until_answered
 from dayshift.tasks.services import Services
@@ -98,6 +99,7 @@ class Worker:
             heartbeat_planes,
             on_lost=self._on_lease_lost,
             on_cancels=self.cancel_attempts,
+            on_broken=self._end_broken,
             loop_lag_seconds=lambda: self._watchdog.lag_seconds,
             is_draining=self._draining.is_set,
             holds_claims=not is_quarantine,
@@ -194,7 +196,22 @@ class Worker:
             self._services.background.spawn(self._begin_anew(lease), where="worker")
 
     async def _begin_anew(self, lost: Lease) -> None:
-        """Have the old id rescued, then work on under a new one."""
+        """Work on under a new id, or not at all."""
+        try:
+            await self._register_anew(lost)
+        except Exception as error:
+            self._end_broken(error)
+            raise
+
+    def _end_broken(self, error: BaseException) -> None:
+        """What no waiting mends ends the process, and the supervisor starts another: one that lives and claims nothing
+        would be replaced by nobody.
+        """
+        emit(Fault(where="worker", error_type=type(error).__name__, message=f"this worker ends: {error}"))
+        self.stop_hard()
+
+    async def _register_anew(self, lost: Lease) -> None:
+        """Have the old id rescued, then take another."""
         reason = f"lease lost: {lost.lost_because}"
         rescue, lives = self._services.rescue, not lost.was_held_up
         await until_answered(lambda: rescue.rescue_worker(lost.worker_id, reason, process_lives=lives))
