@@ -1,7 +1,7 @@
 """Live events: numbers, refusals, resuming, and the push that comes with them."""
 
 from dayshift.domain.stream import Append
-from dayshift.hotplane import channels, keys
+from dayshift.hotplane import Numbered, channels, keys
 from dayshift.hotplane.channels import EventNotice, event_of, task_id_of
 
 
@@ -38,6 +38,40 @@ async def test_a_lower_attempt_and_a_repetition_are_refused(plane):
     assert await plane.append([done, event("t", 2, "agent.event"), event("t", 1, "task.failed")]) == [0, 0, 0]
     assert (await plane.append([event("t", 2, "task.queued")]))[0]
     assert (await plane.append([event("t", 3, "agent.event")]))[0]
+
+
+async def types_in(plane, task_id="t"):
+    return [e.type for e in (await plane.read(task_id)).events]
+
+
+async def test_a_repeated_delivery_appends_nothing_twice(plane):
+    life = [
+        event("t", 0, "task.queued"),
+        event("t", 1, "task.started"),
+        event("t", 1, "agent.event"),
+        event("t", 1, "task.succeeded"),
+    ]
+    assert all(await plane.append(life, Numbered("outbox", [1, 2, 3, 4])))
+    assert await plane.append(life, Numbered("outbox", [1, 2, 3, 4])) == [0, 0, 0, 0]
+    again = [*life[1:], event("t", 1, "task.queued")]
+    assert [bool(n) for n in await plane.append(again, Numbered("outbox", [2, 3, 4, 5]))] == [False, False, False, True]
+    assert await plane.append(life[:1], Numbered("outbox", [1])) == [0], "an older delivery arrives behind a newer one"
+    assert await types_in(plane) == [e.type for e in (*life, life[0])]
+
+
+async def test_writers_are_told_apart_and_a_lost_plane_forgets_them(plane):
+    assert all(await plane.append([event("t", 0, "task.queued")], Numbered("one", [7])))
+    assert all(await plane.append([event("t", 1, "task.started")], Numbered("other", [1])))
+    await plane._wire.ask(b"FLUSHDB")
+    assert all(await plane.append([event("t", 0, "task.queued")], Numbered("one", [7])))
+    assert 0 < int(await plane._wire.ask(b"TTL", keys.TOLD + "one"))
+
+
+async def test_what_belongs_to_a_run_is_refused_behind_its_final_event(plane):
+    await plane.append([event("t", 1, "task.failed")])
+    for kind in ("task.started", "task.waiting", "task.retrying", "agent.event"):
+        assert await plane.append([event("t", 1, kind)]) == [0]
+    assert all(await plane.append([event("t", 1, "task.queued"), event("t", 2, "task.started")]))
 
 
 async def test_a_stream_that_was_lost_goes_on_with_higher_numbers_and_says_so(plane):

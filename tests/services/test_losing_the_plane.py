@@ -5,11 +5,12 @@ import asyncio
 import pytest
 
 from dayshift.domain import events as domain_events
-from dayshift.domain.errors import PlaneNotReady
+from dayshift.domain.errors import PlaneAway, PlaneNotReady
+from dayshift.domain.stream import Append
 from dayshift.domain.task import Place, Started, Status
-from dayshift.hotplane import Plane
+from dayshift.hotplane import Numbered, Plane
 from dayshift.ledger import Heads, StartRefusal
-from dayshift.tasks import Outcome, announce, rebuild
+from dayshift.tasks import Outcome, announce, events, rebuild
 from dayshift.tasks.rebuild import cold_lanes
 from dayshift.telemetry import subscribe
 
@@ -203,3 +204,31 @@ async def test_the_heads_of_all_lanes_are_announced_whatever_their_age(
     await house.services.announce.delayed()
     assert await hands.claim_within(5) == [delayed_id]
     assert (await house.ledger.tasks.get(task_id, TENANT)) is not None
+
+
+async def test_events_whose_answer_was_lost_are_not_written_twice(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = house.plane.append
+    answers_to_lose = 2
+
+    async def lose_answers(appends: list[Append], repeatable: Numbered | None = None) -> list[int]:
+        nonlocal answers_to_lose
+        numbers = await append(appends, repeatable)
+        if answers_to_lose:
+            answers_to_lose -= 1
+            house.services.outbox.tell(events.build("task_x", 1, "agent.event", n="said meanwhile"))
+            raise PlaneAway("the answer was lost")
+        return numbers
+
+    monkeypatch.setattr(house.plane, "append", lose_answers)
+    for event in (
+        events.queued("task_x", 0, "q"),
+        events.build("task_x", 1, "task.started"),
+        events.build("task_x", 1, "agent.event", n=1),
+        events.build("task_x", 1, "agent.event", n=2),
+    ):
+        house.services.outbox.tell(event)
+    await house.services.outbox.delivered()
+    written = [event.type for event in (await house.plane.read("task_x")).events]
+    assert written == ["task.queued", "task.started", *["agent.event"] * 4]

@@ -58,6 +58,16 @@ class PlaneState(Struct, frozen=True):
     marker_epoch: int | None
 
 
+class Numbered(Struct, frozen=True):
+    """Which events of a writer a call appends: its name, new with each process, and each one's order among all of its.
+
+    Orders start at 1 and rise; a writer has one call under way at a time and repeats it, or goes on behind it.
+    """
+
+    writer: str
+    orders: list[int]
+
+
 class StreamPage(Struct, frozen=True):
     """A piece of a task's stream, in order. `starts_at_beginning`: the stream still has its first event."""
 

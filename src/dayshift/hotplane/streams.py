@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dayshift.domain.stream import QUEUED, Append, StreamEvent
 from dayshift.hotplane import keys
 from dayshift.hotplane.scripts import SCRIPTS
-from dayshift.hotplane.shapes import StreamPage
+from dayshift.hotplane.shapes import Numbered, StreamPage
 from dayshift.hotplane.state import State
 
 MAX_EVENTS = 10_000
@@ -24,17 +24,19 @@ class Streams:
     _state: State
     finished_seconds: int = FINISHED_SECONDS
 
-    async def append(self, appends: Sequence[Append]) -> list[int]:
+    async def append(self, appends: Sequence[Append], repeatable: Numbered | None = None) -> list[int]:
         """Append events in order and push each to its task's channel; answers their numbers.
 
-        0 stands for one that was refused: a higher attempt has written, the task's final event is there, or it repeats
-        the stream's last event (a lost answer).
+        Who repeats a call whose answer was lost says so with `repeatable`: what was appended before is refused then, in
+        whatever company it comes again. 0 stands for an event that was refused: such a repetition, one of a lower
+        attempt, one of a run whose final event is there, or one that equals the stream's last event.
         """
         if not appends:
             return []
-        flat: list[str | int | bytes] = [MAX_EVENTS, UNFINISHED_SECONDS, self.finished_seconds]
-        for append in appends:
-            flat += (append.task_id, append.attempt, append.type, append.data)
+        writer, orders = (repeatable.writer, repeatable.orders) if repeatable else ("", [0] * len(appends))
+        flat: list[str | int | bytes] = [MAX_EVENTS, UNFINISHED_SECONDS, self.finished_seconds, writer]
+        for order, append in zip(orders, appends, strict=True):
+            flat += (order, append.task_id, append.attempt, append.type, append.data)
         return [int(number) for number in await self._state.wire.run(SCRIPTS["append"], [keys.PREFIX], flat)]
 
     async def read(self, task_id: str, after: int = 0, limit: int = 1_000) -> StreamPage:

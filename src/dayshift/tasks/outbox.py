@@ -7,7 +7,8 @@ order in which they were put in, because there is one delivery at a time.
 
 What happens when the plane does not answer, or is being rebuilt:
 
-    events   repeated until answered: a stream has no gap because Valkey was away for a while
+    events   repeated until answered: a stream has no gap because Valkey was away for a while. Each has its order among
+             the events of this outbox, by which the plane knows what it has appended already
     acks     repeated until answered: the slot that they free is the plane's to count
     places   repeated a few times, about ten seconds in all; then maintenance announces the rows that the plane lacks,
              which it does anyway for whoever dies between commit and delivery
@@ -20,14 +21,16 @@ the end in the ledger.
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
+from itertools import count
 from typing import Any
 
+from dayshift.domain import ids
 from dayshift.domain.errors import PlaneAway
 from dayshift.domain.events import Fault
 from dayshift.domain.jitter import full_jitter
 from dayshift.domain.stream import Append
 from dayshift.domain.task import Place
-from dayshift.hotplane import Ack, Plane
+from dayshift.hotplane import Ack, Numbered, Plane
 from dayshift.tasks.background import Background, fault
 from dayshift.telemetry import emit
 
@@ -40,13 +43,14 @@ _SMALL_ENTRY_BYTES = 300
 
 
 class _Entry:
-    """One thing to tell. `worker_id` is set for acks."""
+    """One thing to tell. `worker_id` is set for acks, `order` for events."""
 
-    __slots__ = ("size_bytes", "tries", "what", "worker_id")
+    __slots__ = ("order", "size_bytes", "tries", "what", "worker_id")
 
-    def __init__(self, what: Append | Place | Ack, worker_id: str | None = None) -> None:
+    def __init__(self, what: Append | Place | Ack, *, worker_id: str | None = None, order: int = 0) -> None:
         self.what = what
         self.worker_id = worker_id
+        self.order = order
         self.tries = 0
         self.size_bytes = _SMALL_ENTRY_BYTES + (len(what.data) if isinstance(what, Append) else 0)
 
@@ -58,6 +62,8 @@ class Outbox:
         self._plane = plane
         self._background = background
         self._max_bytes = max_bytes
+        self._name = ids.new("outbox_")
+        self._order = count(1)
         self._pending: deque[_Entry] = deque()
         self._pending_bytes = 0
         self._delivering = False
@@ -72,7 +78,7 @@ class Outbox:
 
     def tell(self, event: Append) -> None:
         """Append to a task's live stream."""
-        self._put(_Entry(event))
+        self._put(_Entry(event, order=next(self._order)))
 
     def place(self, place: Place) -> None:
         """Queue a task in the hot plane."""
@@ -80,7 +86,7 @@ class Outbox:
 
     def ack(self, worker_id: str, ack: Ack) -> None:
         """Free the slot that a worker's task held."""
-        self._put(_Entry(ack, worker_id))
+        self._put(_Entry(ack, worker_id=worker_id))
 
     async def delivered(self) -> None:
         """Wait until everything put in so far has been answered or given up."""
@@ -127,8 +133,8 @@ class Outbox:
                 self._empty.set()
 
     def _take_batch(self) -> list[_Entry]:
-        count = min(len(self._pending), MAX_ENTRIES_A_DELIVERY)
-        batch = [self._pending.popleft() for _ in range(count)]
+        size = min(len(self._pending), MAX_ENTRIES_A_DELIVERY)
+        batch = [self._pending.popleft() for _ in range(size)]
         self._pending_bytes -= sum(entry.size_bytes for entry in batch)
         return batch
 
@@ -163,7 +169,8 @@ class Outbox:
                 acks.setdefault(entry.worker_id or "", []).append(entry)
         parts: list[tuple[list[_Entry], Coroutine[Any, Any, Any]]] = []
         if events:
-            parts.append((events, self._plane.append([e.what for e in events if isinstance(e.what, Append)])))
+            numbered = Numbered(self._name, [e.order for e in events])
+            parts.append((events, self._plane.append([e.what for e in events if isinstance(e.what, Append)], numbered)))
         for worker_id, entries in acks.items():
             parts.append((entries, self._plane.ack(worker_id, [e.what for e in entries if isinstance(e.what, Ack)])))
         if places:

@@ -1,14 +1,19 @@
 -- Append events to tasks' streams and push each to its task's channel.
 -- KEYS  the prefix of all keys
--- ARGV  events to keep a stream, seconds to keep an unfinished and a finished stream; then: task, attempt, type, data
+-- ARGV  events to keep a stream, seconds to keep an unfinished and a finished stream, writer ('': nobody who repeats);
+--       then: order, task, attempt, type, data
 -- Reply a number for each; 0 when it was refused
 -- Promise: numbers increase, are those of the plane's clock in microseconds where that is ahead, and stay below 2^53.
--- Refused are: a lower attempt than the last event's; anything but a change of state after the final event of the same
--- attempt; and a repetition of the stream's last event.
+-- Refused are: what this writer has told before; a lower attempt than the last event's; after the final event of the
+-- same attempt all that belongs to its run; and a repetition of the stream's last event.
+--
+-- A writer that repeats numbers its events and tells them in that order, so one number a writer, for all streams, says
+-- what is a repetition: also when an older delivery arrives behind a newer one. It is lost with the streams, not before.
 
-local KEEP, UNFINISHED_SECONDS, FINISHED_SECONDS = ARGV[1], ARGV[2], ARGV[3]
+local KEEP, UNFINISHED_SECONDS, FINISHED_SECONDS, WRITER = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local PUSHED_BYTES = 65536
 local FINAL = { ['task.succeeded'] = true, ['task.failed'] = true, ['task.cancelled'] = true }
+local OF_A_RUN = { ['task.started'] = true, ['task.waiting'] = true, ['task.retrying'] = true, ['agent.event'] = true }
 
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -31,7 +36,7 @@ local function is_refused(last, attempt, type, data)
   if type == last.type and data == last.data then
     return true
   end
-  return FINAL[last.type] and string.sub(type, 1, 5) ~= 'task.'
+  return FINAL[last.type] and OF_A_RUN[type]
 end
 
 local function append(task, attempt, type, data)
@@ -50,8 +55,18 @@ local function append(task, attempt, type, data)
   return number
 end
 
+local told = WRITER ~= '' and tonumber(redis.call('GET', TOLD .. WRITER)) or 0
 local numbers = {}
-for at = 4, #ARGV, 4 do
-  table.insert(numbers, append(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]))
+for at = 5, #ARGV, 5 do
+  local order = tonumber(ARGV[at])
+  if WRITER ~= '' and order <= told then
+    table.insert(numbers, 0)
+  else
+    table.insert(numbers, append(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]))
+    told = order
+  end
+end
+if WRITER ~= '' then
+  redis.call('SET', TOLD .. WRITER, string.format('%.0f', told), 'EX', UNFINISHED_SECONDS)
 end
 return numbers
