@@ -15,6 +15,7 @@ from dayshift.maintenance.depth_gauge import DepthGauge
 from dayshift.maintenance.expirer import Expirer
 from dayshift.maintenance.janitor import Janitor
 from dayshift.maintenance.loop import Loop
+from dayshift.maintenance.rescuer import Rescuer
 from dayshift.tasks import Outcome
 from dayshift.telemetry import subscribe
 
@@ -70,6 +71,43 @@ async def test_a_silent_workers_task_is_started_elsewhere(maintained: House, han
     await eventually(is_taken_over, 15)
     end()
     assert [event.worker_id for event in dead] == [hands.id]
+
+
+async def test_a_rescue_that_was_cut_short_between_the_planes_is_finished_at_once(house: House, hands: Hands) -> None:
+    rescuer = Rescuer(house.services, MaintenanceConfig())
+    await rescuer.run_once()  # what the plane alone remembers is not looked for again for minutes
+    heir = await Hands(house).register()
+    task_id = (await house.submit()).task.id
+    await house.told()
+    assert await hands.claim() == [task_id]
+    await house.ledger.workers.release(hands.id, "its rescuer died before it reached the plane")
+    await rescuer.run_once()
+    assert await heir.claim() == [task_id]
+
+
+async def test_a_rescuer_that_lost_the_plane_looks_at_all_it_holds_when_it_is_back(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_arguments: object) -> object:
+        raise PlaneAway("Valkey does not answer")
+
+    rescuer = Rescuer(house.services, MaintenanceConfig())
+    await rescuer.run_once()
+    heir = await Hands(house).register()
+    task_id = (await house.submit()).task.id
+    await house.told()
+    assert await hands.claim() == [task_id]
+    await house.ledger.workers.release(hands.id, "its process died")
+    with monkeypatch.context() as patch:
+        patch.setattr(house.plane, "release_worker", away)
+        with pytest.raises(PlaneAway):
+            await rescuer.run_once()
+    async with house.ledger._db.transaction() as connection:
+        await connection.execute(
+            "UPDATE workers SET released_at = released_at - interval '1 hour' WHERE released_at IS NOT NULL"
+        )
+    await rescuer.run_once()
+    assert await heir.claim() == [task_id]
 
 
 async def test_expired_tasks_end_and_their_conversation_goes_on(house: House, hands: Hands) -> None:

@@ -50,7 +50,7 @@ class Workers:
         return row is not None
 
     async def silent(self, seconds: float) -> list[str]:
-        """Workers to rescue: alive but silent for that long, or released and still shown as running something."""
+        """Workers to rescue: silent for that long, released within a minute, or released and shown as running something."""
         return [worker_id(row["id"]) for row in await self._db.fetch("silent_workers", seconds)]
 
     async def poison_quarantined(self, worker_id: str) -> list[Task]:

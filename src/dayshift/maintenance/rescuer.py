@@ -6,13 +6,14 @@ not hear of may be well and only cut off from it, and then the plane's lease is 
 """
 
 from dayshift.domain.clock import monotonic_seconds
+from dayshift.domain.errors import DependencyAway
 from dayshift.maintenance.config import MaintenanceConfig
 from dayshift.maintenance.loop import Loop
 from dayshift.tasks import Services
 
 
 class Rescuer(Loop):
-    """Silent workers, released ones that are still shown as running something, and what the plane alone remembers."""
+    """Silent workers, those released lately or still shown as running something, and what the plane alone remembers."""
 
     name = "rescuer"
 
@@ -25,15 +26,22 @@ class Rescuer(Loop):
 
     async def run_once(self) -> None:
         """Rescue whoever is due for it."""
+        try:
+            await self._rescue_suspects()
+        except DependencyAway:
+            self._orphans_at = float("-inf")  # what was cut short is looked for as soon as both planes answer again
+            raise
+        if monotonic_seconds() - self._orphans_at >= self._config.orphans_interval:
+            await self._release_orphans()
+            self._orphans_at = monotonic_seconds()
+
+    async def _rescue_suspects(self) -> None:
         suspects = await self._services.ledger.workers.silent(self._config.silent_after)
         self._rescued_at = {worker_id: at for worker_id, at in self._rescued_at.items() if worker_id in suspects}
         if suspects:
             unreleased = {row.id for row in await self._services.ledger.workers.list()}
             for worker_id in suspects:
                 await self._rescue(worker_id, is_released=worker_id not in unreleased)
-        if monotonic_seconds() - self._orphans_at >= self._config.orphans_interval:
-            await self._release_orphans()
-            self._orphans_at = monotonic_seconds()
 
     async def _rescue(self, worker_id: str, *, is_released: bool) -> None:
         since = monotonic_seconds() - self._rescued_at.get(worker_id, float("-inf"))

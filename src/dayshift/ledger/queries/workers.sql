@@ -28,9 +28,10 @@ RETURNING id;
 UPDATE workers SET released_alive = true WHERE id = $1 AND released_at IS NOT NULL AND NOT released_alive;
 
 -- name: silent_workers
--- Workers to look after: not released but silent for $1 seconds, or released and still shown as running something.
+-- Workers to look after: not released but silent for $1 seconds, released a moment ago (its rescue may have been cut short), or released and still shown as running something.
 SELECT w.id FROM workers w
 WHERE (w.released_at IS NULL AND w.seen_at < clock_timestamp() - $1::float8 * interval '1 second')
+   OR w.released_at > clock_timestamp() - interval '1 minute'
    OR (w.released_at IS NOT NULL AND EXISTS (SELECT FROM tasks t WHERE t.status = 'running' AND t.worker_id = w.id))
 ORDER BY w.id;
 
