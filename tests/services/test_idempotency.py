@@ -1,11 +1,14 @@
 """One key, one task: whatever is repeated, and whoever is first."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
+from dayshift.domain.clock import now
 from dayshift.domain.errors import Conflict, InvalidInput
 from dayshift.domain.task import Status
+from dayshift.tasks import inputs
 
 from .conftest import TENANT, Hands, House
 
@@ -48,3 +51,17 @@ async def test_a_rejected_request_leaves_nothing_behind(house: House) -> None:
     assert caught.value.code == "conversation_busy"
     assert len(await house.ledger.tasks.list(TENANT)) == 1
     assert not (await house.submit("third", conversation="d", on_busy="reject", idempotency_key="k1")).replayed
+
+
+async def test_a_repeat_is_answered_although_the_request_would_not_be_valid_any_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expires_at = now() + timedelta(seconds=60)
+    first = await house.submit("a", idempotency_key="k1", expires_at=expires_at)
+    monkeypatch.setattr(inputs, "now", lambda: expires_at + timedelta(seconds=1))
+    again = await house.submit("a", idempotency_key="k1", expires_at=expires_at)
+    assert (again.task.id, again.replayed) == (first.task.id, True)
+    for changed in ({"idempotency_key": "k2"}, {"idempotency_key": "k1", "priority": 7}, {"idempotency_key": "k\0"}):
+        with pytest.raises(InvalidInput) as caught:
+            await house.submit("a", expires_at=expires_at, **changed)
+        assert caught.value.code == "invalid_input"

@@ -68,6 +68,15 @@ def check(request: TaskRequest) -> CheckedValues:
     return CheckedValues(task_input, {} if metadata is None else metadata)
 
 
+def values_of(request: TaskRequest) -> CheckedValues | None:
+    """The documents of a request that need not be valid (any more), for its fingerprint; None where they cannot be read."""
+    faults: list[FieldError] = []
+    task_input, metadata = _parsed(request.input, "input", faults), _parsed(request.metadata, "metadata", faults)
+    if faults or _text_faults(request):
+        return None
+    return CheckedValues(task_input, {} if metadata is None else metadata)
+
+
 def refused(faults: list[FieldError]) -> InvalidInput:
     """One error for all faults; its sentence is that of the first."""
     return InvalidInput(f"{faults[0].path}: {faults[0].message}", faults)

@@ -69,7 +69,12 @@ class Intake:
         Raises `InvalidInput` (also code `unknown_agent`, `idempotency_key_reused`), `Conflict` (code
         `conversation_busy`), `Refused` (codes `queue_full`, `tenant_full`), `LedgerAway`.
         """
-        new = await self._checked(request, tenant, trace_id)
+        try:
+            new = await self._checked(request, tenant, trace_id)
+        except InvalidInput:
+            if (receipt := await self._replay_of_what_was_valid(request, tenant)) is not None:
+                return receipt
+            raise
         try:
             self._admission.admit(tenant, new.queue)
         except Refused:
@@ -142,6 +147,16 @@ class Intake:
             return None
         task_id, body_hash = kept
         return await self._replay(request, task_id, new.tenant, same_body=body_hash == new.idempotency_hash)
+
+    async def _replay_of_what_was_valid(self, request: TaskRequest, tenant: str) -> Receipt | None:
+        """A repeat says what the first try said, although `expires_at` may have passed or the agent may have gone since."""
+        values = inputs.values_of(request) if request.idempotency_key is not None else None
+        if values is None or request.idempotency_key is None:
+            return None
+        kept = await self._ledger.tasks.kept_under(tenant, request.idempotency_key)
+        if kept is None or kept[1] != inputs.fingerprint(request, values):
+            return None
+        return await self._replay(request, kept[0], tenant, same_body=True)
 
     async def _replay(self, request: TaskRequest, task_id: str, tenant: str, *, same_body: bool) -> Receipt:
         if not same_body:
