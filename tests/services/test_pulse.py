@@ -27,7 +27,7 @@ async def test_each_number_is_told_once_and_again_when_it_changes(house: House) 
     for name in ("settings", "keys", "registry", "epoch"):
         getattr(pulse, f"on_{name}")(telling(name))
     await pulse.beat()
-    assert [name for name, _ in told] == ["settings", "keys", "registry", "epoch"]
+    assert [name for name, _ in told] == ["keys", "settings", "registry", "epoch"]
     await pulse.beat()
     assert len(told) == 4
     await house.ledger.registry.register([_agent("newcomer")])
@@ -48,6 +48,25 @@ async def test_a_callback_that_fails_is_told_again(house: House) -> None:
     for _ in range(3):
         await pulse.beat()
     assert len(calls) == 2
+
+
+async def test_a_listener_that_hangs_holds_up_neither_the_keys_nor_the_next_beat(house: House) -> None:
+    told: list[str] = []
+
+    async def hang(_number: int) -> None:
+        told.append("settings")
+        await asyncio.Event().wait()
+
+    async def keys(_number: int) -> None:
+        told.append("keys")
+
+    pulse = Pulse(house.ledger, Background(), patience_seconds=0.05)
+    pulse.on_settings(hang)
+    pulse.on_keys(keys)
+    async with asyncio.timeout(10):
+        await pulse.beat()
+        await pulse.beat()
+    assert told == ["keys", "settings", "settings"]
 
 
 async def test_a_kick_beats_at_once(house: House) -> None:

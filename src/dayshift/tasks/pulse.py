@@ -20,6 +20,7 @@ OnBeat = Callable[[], Awaitable[None]]
 
 INTERVAL_SECONDS = 0.8  # what it finds, a revoked key above all, must be in force within a second
 LEAST_SECONDS_BETWEEN = 0.02
+PATIENCE_SECONDS = 10.0  # with one listener: longer than any dependency's own time-out
 
 
 class _Watched:
@@ -33,7 +34,7 @@ class _Watched:
 class Pulse:
     """Callbacks are registered before `open`; each is called when its number changes, and once at the first beat.
 
-    A callback that fails is called again at the next beat.
+    A callback that fails, or hangs, is called again at the next beat.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Pulse:
         worker_id: Callable[[], str | None] = lambda: None,
         *,
         interval_seconds: float = INTERVAL_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._ledger = ledger
         self._background = background
         self._worker_id = worker_id
         self._interval_seconds = interval_seconds
+        self._patience_seconds = patience_seconds
         self._watched = {name: _Watched() for name in ("settings", "keys", "registry", "epoch")}
         self._on_cancels: list[OnIds] = []
         self._on_beat: list[OnBeat] = []
@@ -119,8 +122,8 @@ class Pulse:
 
     async def _tell(self, poll: Poll) -> None:
         numbers = {
+            "keys": poll.keys_version,  # first: a revocation waits for nobody
             "settings": poll.settings_version,
-            "keys": poll.keys_version,
             "registry": poll.registry_version,
             "epoch": poll.epoch,
         }
@@ -139,7 +142,8 @@ class Pulse:
 
     async def _told(self, telling: Awaitable[None]) -> bool:
         try:
-            await telling
+            async with asyncio.timeout(self._patience_seconds):
+                await telling
         except DependencyAway as error:
             if isinstance(error, LedgerAway):
                 self._note_away(error)
