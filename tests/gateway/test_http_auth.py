@@ -8,11 +8,13 @@ from requests_by_hand import request
 from dayshift.domain import api_keys
 from dayshift.domain.clock import now
 from dayshift.domain.errors import LedgerAway
+from dayshift.domain.events import Fault
 from dayshift.gateway.auth import LOOPBACK_CALLER, Gatekeeper, require
 from dayshift.gateway.keyring import KeyRing
 from dayshift.gateway.problems import HttpError
 from dayshift.gateway.request import Caller
 from dayshift.ledger.shapes import ActiveKey
+from dayshift.telemetry import subscribe
 
 
 class Keys:
@@ -156,6 +158,22 @@ async def test_use_is_noted_once_a_batch_and_kept_while_the_ledger_is_away(keys,
     assert keys.used == []
     keys.away = False
     await ring.close()
+    assert keys.used == [made.id]
+
+
+async def test_an_unexpected_error_does_not_end_the_noting_of_uses(keys, ring, monkeypatch):
+    made = keys.make()
+    await ring.refresh()
+    faults = []
+    end = subscribe(Fault, faults.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(keys, "touch", None)
+        ring.find(made.secret)
+        await ring._note_use()
+    end()
+    assert [fault.where for fault in faults] == ["gateway.keyring"]
+    ring.find(made.secret)
+    await ring._note_use()
     assert keys.used == [made.id]
 
 

@@ -13,8 +13,10 @@ from typing import Protocol
 from dayshift.domain import api_keys
 from dayshift.domain.clock import now
 from dayshift.domain.errors import DependencyAway, LedgerAway
+from dayshift.domain.events import Fault
 from dayshift.gateway.request import Caller
 from dayshift.ledger.shapes import ActiveKey, KeyRow
+from dayshift.telemetry import emit
 
 SECONDS_BETWEEN_USE_NOTES = 10.0
 
@@ -87,3 +89,5 @@ class KeyRing:
             await self._ledger_keys.touch(sorted(used))
         except DependencyAway:
             self._used |= used
+        except Exception as error:  # noqa: BLE001 - the notes of later uses must not end with this one
+            emit(Fault(where="gateway.keyring", error_type=type(error).__name__, message=str(error)))
