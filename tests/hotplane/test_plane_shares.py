@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayshift.hotplane import Ack, HotBound, Plane
+from dayshift.hotplane import Ack, HotBound, Plane, keys
 
 
 @pytest.mark.by_url
@@ -128,3 +128,28 @@ def test_any_weights_hold_for_any_length_and_any_number_of_slots(valkey_url):
 
     shares_follow_weights.epoch = 1_000
     shares_follow_weights()
+
+
+async def test_tenants_that_never_come_back_leave_a_bounded_trace(plane):
+    worker_id = crowd.worker()
+    for round_number in range(5):
+        tenants = [f"once{round_number}-{number}" for number in range(500)]
+        await plane.enqueue([place for tenant in tenants for place in crowd.places(1, tenant=tenant)])
+        claimed = await crowd.claim(plane, worker_id, 500)
+        await plane.ack(worker_id, [Ack(task_id, 1.0) for task_id in claimed])
+    left = int(await plane._wire.ask(b"HLEN", keys.state_root(plane.epoch) + keys.STATE_KEYS["credit"] + "agent:5"))
+    assert left <= 1_100
+
+
+async def test_what_a_long_running_task_costs_is_known_when_it_ends_however_many_came_meanwhile(plane):
+    """Its tenant's credit lies below the ring's time all the while, and must not be forgotten."""
+    slow, quick = crowd.worker(), crowd.worker()
+    await plane.enqueue(crowd.places(1, tenant="slow"))
+    [task_id] = await crowd.claim(plane, slow, 1)
+    credit = keys.state_root(plane.epoch) + keys.STATE_KEYS["credit"] + "agent:5"
+    for number in range(200):
+        await plane.enqueue(crowd.places(2, tenant=f"t{number}"))
+        await plane.ack(quick, [Ack(claimed, 1.0) for claimed in await crowd.claim(plane, quick, 2)])
+    assert await plane._wire.ask(b"HEXISTS", credit, "slow")
+    await plane.ack(slow, [Ack(task_id, 0.5)])
+    assert not await plane._wire.ask(b"HEXISTS", credit, "slow"), "it owes nothing: the ring has gone on by more"

@@ -19,7 +19,7 @@ time to live: they end with what they describe, and `drop_old_epochs` removes th
     ring      ring:RING     zset    tenant with a non-empty lane, not at its cap -> virtual time
     rings     rings:AGENT   zset    priority with a non-empty ring -> turn of its last service (or of its entry)
     ringstate ringstate     hash    RING:v -> the ring's virtual time; running means RING:m of slot seconds, RING:u of 1/weight
-    credit    credit:RING   hash    tenant that left the ring -> its virtual time, until it is back or means nothing
+    credit    credit:RING   hash    tenant that left the ring -> its virtual time, until it is back; bounded (see _order.lua)
     aside     aside:TENANT  set     rings that a tenant at its cap was taken out of
     asides    asides        set     tenants with something aside
     delayed   delayed:AGENT zset    delayed task -> the wall time in ms when it is due

@@ -15,6 +15,9 @@
 --     meanwhile would wait for all of that. So nobody falls further behind it than CREDIT_SLOTS average slots of the ring
 --     (the same distance for every weight, or light tenants would gain by it). Nor is a first guess ever too high: until
 --     the first ack a slot is charged the least that any slot costs.
+--   * What a tenant that is away still owes is its credit. Tenants that come once and never again would leave theirs for
+--     ever, so each new one looks at a few others, by chance: what the ring's time has passed is forgotten, and beyond
+--     MOST_CREDITS the least of them. A tenant that still runs something keeps its own: the ack starts from it.
 --
 -- A claim takes, slot by slot, from the ring of the highest priority among its agents; among equals from the ring that
 -- was served longest ago. Every AGED_SLOT-th slot given to workers of the same agents goes instead to the ring *below
@@ -31,6 +34,7 @@ local AGED_SLOT = 8
 local CREDIT_SLOTS = 32
 local LEAST_SLOT_SECONDS = 0.001
 local MEAN_SHARE = 0.1
+local FEW_CREDITS, MOST_CREDITS, CREDITS_LOOKED_AT = 64, 1000, 4
 
 local READY, RUNNING, RINGSTATE, TURNS = key('ready'), key('running'), key('ringstate'), key('turns')
 
@@ -130,9 +134,41 @@ local function set_aside(agent, priority, tenant)
   redis.call('SADD', key('asides'), tenant)
 end
 
+local function is_running_nothing(tenant)
+  return number_of(RUNNING, 't:' .. tenant) <= 0
+end
+
+local function forget_some_credit(ring, keep)
+  local credit = key('credit', ring)
+  local number = redis.call('HLEN', credit)
+  if number <= FEW_CREDITS then
+    return
+  end
+  local some, least, least_time = redis.call('HRANDFIELD', credit, CREDITS_LOOKED_AT, 'WITHVALUES'), nil, math.huge
+  for at = 1, #some, 2 do
+    local tenant, time = some[at], tonumber(some[at + 1])
+    if tenant ~= keep and is_running_nothing(tenant) then
+      if time <= ring_time(ring) then
+        number = number - redis.call('HDEL', credit, tenant)
+      elseif time < least_time then
+        least, least_time = tenant, time
+      end
+    end
+  end
+  if number > MOST_CREDITS and least then
+    redis.call('HDEL', credit, least)
+  end
+end
+
+local function set_credit(ring, tenant, time)
+  if redis.call('HSET', key('credit', ring), tenant, exact(time)) == 1 then
+    forget_some_credit(ring, tenant)
+  end
+end
+
 local function keep_credit(ring, tenant, time)
   if time > ring_time(ring) then
-    redis.call('HSET', key('credit', ring), tenant, exact(time))
+    set_credit(ring, tenant, time)
   end
 end
 
@@ -211,8 +247,8 @@ local function write_correction(ring, tenant, by)
   local corrected = math.max(time + by, floor)
   if stands then
     redis.call('ZADD', key('ring', ring), exact(corrected), tenant)
-  elseif corrected > ring_time(ring) or number_of(RUNNING, 't:' .. tenant) > 0 then
-    redis.call('HSET', key('credit', ring), tenant, exact(corrected))
+  elseif corrected > ring_time(ring) or not is_running_nothing(tenant) then
+    set_credit(ring, tenant, corrected)
   else
     redis.call('HDEL', key('credit', ring), tenant)
   end
