@@ -1,6 +1,7 @@
 import asyncio
 import sys
 
+import asyncpg
 import pytest
 from ledger_builders import sql
 
@@ -106,3 +107,43 @@ async def test_partitions_reach_some_weeks_ahead_and_only_empty_old_ones_are_dro
         await sql(url, "DELETE FROM tasks")
         assert await ledger.tasks.drop_partitions(365 * 86_400) == 0
         assert await ledger.tasks.drop_partitions(30 * 86_400) == 1
+
+
+async def test_a_partition_that_is_in_use_is_dropped_another_time(empty_database_url):
+    async with Ledger(empty_database_url) as ledger:
+        await ledger.migrate()
+        await sql(
+            empty_database_url,
+            """DO $$ DECLARE m timestamptz := date_trunc('week', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - interval '1680 hours';
+            BEGIN EXECUTE format('CREATE TABLE %I PARTITION OF tasks FOR VALUES FROM (%L) TO (%L)',
+                'tasks_' || to_char(m AT TIME ZONE 'UTC', 'YYYYMMDD'), uuid7_floor(m), uuid7_floor(m + interval '168 hours')); END $$""",
+        )
+        reader = await asyncpg.connect(empty_database_url)
+        async with reader.transaction():
+            await reader.execute("LOCK TABLE ONLY tasks IN ACCESS SHARE MODE")
+            assert await ledger.tasks.drop_partitions(30 * 86_400) == 0
+            assert (
+                await reader.fetchval(
+                    "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = 'tasks'::regclass"
+                )
+                == 0
+            )
+        await reader.close()
+        assert await ledger.tasks.drop_partitions(30 * 86_400) == 1
+
+
+async def test_only_one_process_at_a_time_makes_or_drops_partitions(empty_database_url):
+    async with Ledger(empty_database_url) as ledger:
+        await ledger.migrate()
+        other = await asyncpg.connect(empty_database_url)
+        async with other.transaction():
+            await other.execute("SELECT pg_advisory_xact_lock(229070874)")
+            dropping = asyncio.ensure_future(ledger.tasks.drop_partitions(30 * 86_400))
+            async with asyncio.timeout(4):
+                while not await other.fetchval(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 229070874"
+                    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                ):
+                    await asyncio.sleep(0.01)
+        await other.close()
+        assert await dropping == 0

@@ -145,7 +145,11 @@ BEGIN
 END $$;
 
 -- Drops the partitions of weeks that ended before a moment and hold no row any more; returns how many.
-CREATE FUNCTION drop_empty_task_partitions(before timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
+--
+-- A drop locks the whole table, and whatever comes while it waits for that lock waits behind it. So it waits a moment only,
+-- and leaves what it could not lock to the next time. The table is locked before its partition, as all others do.
+CREATE FUNCTION drop_empty_task_partitions(before timestamptz) RETURNS integer LANGUAGE plpgsql
+SET lock_timeout = '200ms' AS $$
 DECLARE
     partition text;
     used      boolean;
@@ -159,6 +163,7 @@ BEGIN
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %I)', partition) INTO used;
         CONTINUE WHEN used;
+        LOCK TABLE ONLY tasks IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', partition);
         EXECUTE format('SELECT EXISTS (SELECT FROM %I)', partition) INTO used;
         CONTINUE WHEN used;
@@ -166,6 +171,8 @@ BEGIN
         dropped := dropped + 1;
     END LOOP;
     RETURN dropped;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN 0;
 END $$;
 
 CREATE TABLE tasks_default PARTITION OF tasks DEFAULT;

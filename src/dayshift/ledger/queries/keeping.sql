@@ -34,7 +34,8 @@ SELECT make_task_partitions($1) FROM (SELECT pg_advisory_xact_lock(229070874)) A
 
 -- name: drop_partitions
 -- Drops the empty partitions of weeks that ended more than $1 seconds ago.
-SELECT drop_empty_task_partitions(now() - $1::float8 * interval '1 second');
+SELECT drop_empty_task_partitions(now() - $1::float8 * interval '1 second')
+FROM (SELECT pg_advisory_xact_lock(229070874)) AS one_at_a_time;
 
 -- name: measure_depths
 -- Counts all unfinished tasks into depths, unless another process is counting right now; says whether it did. The next count is due after $1 seconds, or when this one's time is the share $2 of the time between them.
