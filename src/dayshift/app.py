@@ -277,8 +277,8 @@ async def run_machine(
         async with opened(house):
             rescue = house.services.rescue
 
-            async def bury(worker_id: str, reason: str) -> None:
-                await until_answered(lambda: rescue.rescue_worker(worker_id, reason))
+            async def bury(worker_id: str, reason: str, was_killed: bool) -> None:
+                await until_answered(lambda: rescue.rescue_worker(worker_id, reason, process_lives=was_killed))
 
             keyless = open_loopback and not await house.ledger.keys.list(limit=1)
             plan = _plan_of(plan, open_loopback=open_loopback, engines_end_with_us=engines is not None)

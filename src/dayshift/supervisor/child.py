@@ -48,6 +48,7 @@ class Child:
         self.kind = kind
         self.worker_id = worker_id
         self.started_at = clock.monotonic_seconds()
+        self.was_killed = False
         self._process = process
         self._ready_reader = -1
         self._lifeline_writer = -1
@@ -124,7 +125,8 @@ class Child:
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once. `was_killed` tells it from a process that died by itself."""
+        self.was_killed = True
         self._signal(signal.SIGKILL)
 
     async def stop(self, grace_seconds: float) -> int:

@@ -45,7 +45,8 @@ class Plan(Struct, frozen=True, kw_only=True):
 class Machine:
     """Runs a plan until it is told to stop.
 
-    `environment` is what every child inherits. `bury` puts right what a dead worker left behind. `announce` is told the
+    `environment` is what every child inherits. `bury` puts right what a dead worker left behind (its id, the reason, and
+    whether it was we who killed it, which says nothing against its tasks). `announce` is told the
     address once everything is ready.
     """
 
@@ -54,7 +55,7 @@ class Machine:
         plan: Plan,
         environment: Mapping[str, str],
         *,
-        bury: Callable[[str, str], Awaitable[None]],
+        bury: Callable[[str, str, bool], Awaitable[None]],
         announce: Callable[[str], None],
     ) -> None:
         self._plan = plan
@@ -123,7 +124,7 @@ class Machine:
 
     async def _bury_worker(self, child: Child) -> None:
         if child.worker_id is not None:
-            await self._bury(child.worker_id, f"its process {child.pid} ended")
+            await self._bury(child.worker_id, f"its process {child.pid} ended", child.was_killed)
 
     @property
     def _kill_after_seconds(self) -> float:
