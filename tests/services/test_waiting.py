@@ -7,7 +7,7 @@ import pytest
 
 from dayshift.domain.errors import NotFound
 from dayshift.domain.stream import Append
-from dayshift.domain.task import Started, Status
+from dayshift.domain.task import Started, Status, TaskError
 from dayshift.tasks import Outcome, events, following
 
 from .conftest import TENANT, Hands, House, eventually, opened
@@ -103,6 +103,24 @@ async def test_an_end_too_large_to_be_pushed_is_fetched(house: House, hands: Han
     task = await waiting
     assert task is not None
     assert len(bytes(task.output)) == 200_002
+
+
+async def test_who_waits_for_a_retried_dead_letter_is_not_given_its_old_failure(
+    house: House, hands: Hands, door: House
+) -> None:
+    started = await started_task(house, hands)
+    async with door.services.waiters._awaiting(started.id) as awaited:  # somebody who stays, such as a slow reader
+        await house.services.finishing.finish(started, hands.id, Outcome(kind="failed", error=TaskError("fatal", "x")))
+        assert (await awaited.end_within(10)).status is Status.FAILED
+        await house.services.control.retry(started.id, TENANT)
+
+        async def is_open() -> bool:
+            return awaited.ended is None
+
+        await eventually(is_open)
+        waiting = asyncio.ensure_future(door.services.waiters.wait(started.id, TENANT, 20, known=True))
+        await hands.run((await hands.claim_within(5))[0])
+        assert (await waiting).status is Status.SUCCEEDED
 
 
 async def _is_awaited(door: House, task_id: str) -> bool:

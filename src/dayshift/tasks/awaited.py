@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dayshift.domain.stream import FINAL_EVENTS, StreamEvent
+from dayshift.domain.stream import FINAL_EVENTS, QUEUED, StreamEvent
 from dayshift.domain.task import Task
 from dayshift.hotplane import channels
 from dayshift.tasks import events
@@ -28,6 +28,8 @@ class Awaited:
     def hear(self, payload: bytes) -> None:
         """Something was appended to the task's stream."""
         notice = channels.event_of(payload)
+        if notice.type == QUEUED:
+            self._reopen()
         if notice.type not in FINAL_EVENTS:
             self.wake()
         elif notice.data is None:
@@ -40,6 +42,12 @@ class Awaited:
         self.ended = task
         self._over.set()
         self.wake()
+
+    def _reopen(self) -> None:
+        """A dead letter was retried: its old failure is nobody's answer any more."""
+        self.ended = None
+        if not self.is_let_go:
+            self._over.clear()
 
     def let_go(self) -> None:
         """This process stops: waits and streams return without an end."""
