@@ -162,3 +162,14 @@ async def test_a_beat_renews_the_lease_also_while_the_plane_is_not_ready(plane):
         await plane.lease_is_gone(worker_id)
     await plane.write_marker()
     assert not await plane.lease_is_gone(worker_id)
+
+
+async def test_a_full_claim_wakes_for_every_agent_whose_tasks_it_brought_in(plane, sub):
+    due_ms = await plane.now_us() // 1_000 + 500
+    for agent, number in (("a", 2), ("b", 1)):
+        await plane.enqueue(crowd.places(number, agent=agent, run_at_ms=due_ms))
+    waiting = {await idle_worker(plane, sub, [agent]) for agent in ("a", "b")}
+    while await plane.now_us() // 1_000 < due_ms:
+        await asyncio.sleep(0.01)
+    assert len(await crowd.claim(plane, crowd.worker(), 1, ["a", "b"])) == 1
+    assert {channel for channel, _ in await settled(plane, sub)} == waiting

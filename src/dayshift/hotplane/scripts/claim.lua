@@ -4,7 +4,8 @@
 -- Reply { ids, refills { agent, priority, tenant, from_seq, room, token }, next due wall ms (0: none) }
 -- Promise: the order of _order.lua; only these agents, none above its cap; repeating the worker's latest request gives
 -- the ids of it that the worker still holds; the cost grows with count and the number of agents, not with the backlog.
--- A worker that gets fewer than count is idle: it will be woken. One that leaves work behind wakes another.
+-- A worker that gets fewer than count is idle: it will be woken. One that leaves work behind wakes another for each agent
+-- that has some, as it may have promoted tasks of agents that the next to wake does not run.
 -- include: _held
 
 local PROMOTED_A_CLAIM = 200
@@ -133,7 +134,6 @@ else
   for _, agent in ipairs(agents) do
     if has_work(agent) then
       wake(agent)
-      break
     end
   end
 end
