@@ -188,6 +188,28 @@ async def test_a_subscription_without_a_server_waits_for_it(through_proxy, proxy
     await sub.close()
 
 
+async def test_a_subscription_outlives_a_server_that_refuses_it_for_a_while(through_proxy, proxy, monkeypatch):
+    """As while a password is being changed."""
+    sub = through_proxy.subscriber()
+    await sub.add("one")
+    connect, refusals, refused = Address.connect, 3, asyncio.Event()
+
+    async def refuse_at_first(self, timeout_seconds):
+        nonlocal refusals
+        if asyncio.current_task().get_name() == "hotplane-subscription" and refusals:
+            refusals -= 1
+            refused.set()
+            raise WrongUse("the password is refused")
+        return await connect(self, timeout_seconds)
+
+    monkeypatch.setattr(Address, "connect", refuse_at_first)
+    await proxy.cut()
+    async with asyncio.timeout(10):
+        await refused.wait()
+        assert await anext(aiter(sub)) == (RECONNECTED, b"")
+    await sub.close()
+
+
 class Told:
     """A server that answers INFO as told."""
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from dayshift.domain.clock import monotonic_seconds
-from dayshift.domain.errors import PlaneAway
+from dayshift.domain.errors import DayshiftError, PlaneAway
 from dayshift.hotplane.address import Address
 from dayshift.hotplane.connection import STEADY_SECONDS, PushLine, backoff_seconds
 
@@ -101,7 +101,7 @@ class Subscription:
                         self._messages.put_nowait((RECONNECTED, b""))
                     connected_before = True
                     await self._read(line)
-            except PlaneAway:
+            except DayshiftError:  # also a refusal, e.g. of a password that is being changed: it may be accepted again
                 losses = 0 if monotonic_seconds() - since > STEADY_SECONDS else losses + 1
             finally:
                 self._line = None
