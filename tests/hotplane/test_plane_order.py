@@ -91,15 +91,6 @@ async def test_the_latest_word_about_a_task_holds(plane):
     assert await plane.enqueue([place, later]) == ["held", "held"]
 
 
-async def test_due_tasks_are_promoted_for_agents_without_a_claim(plane):
-    due_ms = int(now().timestamp() * 1000) + 30
-    await plane.enqueue(crowd.places(3, run_at_ms=due_ms))
-    promoted = 0
-    while promoted < 3:
-        promoted += await plane.promote()
-    assert len(await crowd.claim(plane, crowd.worker(), 5)) == 3
-
-
 async def test_a_tenant_at_its_cap_costs_the_others_nothing(plane):
     await plane.apply_policy(1, {}, {"capped": 2, "*": None})
     await plane.enqueue(crowd.places(50, tenant="capped", priority=9))

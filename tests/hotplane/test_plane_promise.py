@@ -178,7 +178,6 @@ class Promise(RuleBasedStateMachine):
 
     @rule()
     def look_around(self):
-        self.run(self.plane.promote())
         self.run(audit(self.plane))
 
     def read_pages(self, lanes):

@@ -182,7 +182,7 @@ async def test_a_partition_that_was_vacuumed_while_empty_is_used_rightly_once_it
 # Rare, or on tables that stay small.
 COLD = {
     "active_keys", "all_agents", "clock", "create_key", "current_settings", "drop_partitions", "forget_idle_conversations",
-    "get_plane_state", "keep_depths", "last_settings_change_around", "list_keys", "list_workers", "make_partitions", "note_outlived", "note_run_id",
+    "get_plane_state", "keep_depths", "last_settings_change_around", "list_keys", "list_workers", "make_partitions", "note_outlived",
     "raise_epoch", "read_depths", "register_agents", "register_worker", "release_worker", "revoke_key", "settings_history",
     "touch_keys", "write_settings",
 }  # fmt: skip

@@ -76,10 +76,6 @@ class Dispatch:
             flat = [item for lane in piece for item in (*lane_name(lane), lane.from_seq)]
             await self._state.run("mark_cold", *flat, rebuilding=rebuilding)
 
-    async def promote(self) -> int:
-        """Move delayed tasks that are due into their lines (claims do so for their own agents); answers how many."""
-        return int(await self._state.run("promote"))
-
 
 def texts(replies: Sequence[bytes]) -> list[str]:
     """The words or ids of a reply."""

@@ -23,7 +23,6 @@ time to live: they end with what they describe, and `drop_old_epochs` removes th
     aside     aside:TENANT  set     rings that a tenant at its cap was taken out of
     asides    asides        set     tenants with something aside
     delayed   delayed:AGENT zset    delayed task -> the wall time in ms when it is due
-    delays    delays        set     agents with delayed tasks
     cold      cold          hash    LANE -> first seq that is in the ledger only
     refused   refused       hash    LANE -> lowest seq refused since the last refill was given out
     thirst    thirst:AGENT  zset    lane (PRIORITY:TENANT) that wants a refill -> wall ms from when it may be given out
@@ -59,7 +58,6 @@ STATE_KEYS: Final = {
     "aside": "aside:",
     "asides": "asides",
     "delayed": "delayed:",
-    "delays": "delays",
     "cold": "cold",
     "refused": "refused",
     "thirst": "thirst:",

@@ -26,10 +26,6 @@ class PlaneState:
         row = await self._db.fetch_one("raise_epoch", expected, run_id)
         return None if row is None else int(row["epoch"])
 
-    async def note_run_id(self, epoch: int, run_id: str) -> bool:
-        """Note which run of the plane the epoch was built for; False if the epoch is over."""
-        return await self._db.fetch_one("note_run_id", epoch, run_id) is not None
-
     @asynccontextmanager
     async def rebuild_lock(self) -> AsyncIterator[bool]:
         """Hold the right to rebuild while the block runs: True for one process, False for the others.

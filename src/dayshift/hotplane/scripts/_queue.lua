@@ -65,7 +65,6 @@ local function put_in_delayed(task)
   local delayed = key('delayed', task.agent)
   write_task(task, 'delayed')
   redis.call('ZADD', delayed, task.due, task.id)
-  redis.call('SADD', key('delays'), task.agent)
   if redis.call('ZRANGE', delayed, 0, 0)[1] == task.id then
     alarmed[task.agent] = true
   end

@@ -99,10 +99,6 @@ SELECT epoch, run_id FROM plane_state;
 -- Goes to the next epoch, if it is still the expected one.
 UPDATE plane_state SET epoch = epoch + 1, run_id = $2, changed_at = clock_timestamp() WHERE epoch = $1 RETURNING epoch;
 
--- name: note_run_id
--- Notes which run of the hot plane an epoch was built for.
-UPDATE plane_state SET run_id = $2, changed_at = clock_timestamp() WHERE epoch = $1 RETURNING epoch;
-
 -- name: clock
 -- PostgreSQL's time.
 SELECT clock_timestamp() AS now;
