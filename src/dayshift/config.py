@@ -15,6 +15,7 @@ from msgspec import Struct
 from dayshift.domain.errors import WrongUse
 
 DEFAULT_PORT = 8700
+PLACEHOLDER_KEY = "dayshift-placeholder"
 DATABASE_SCHEMES = ("postgresql", "postgres")
 VALKEY_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster")
 LOG_FORMATS = ("json", "pretty")
@@ -93,7 +94,7 @@ class Config(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         given: dict[str, Any] = {}
         for variable in VARIABLES:
             text = environ.get(variable.name, "").strip()
-            if text:
+            if text and text != PLACEHOLDER_KEY:  # ours, from this process or from the one that started it: no key
                 given[variable.field] = _READERS.get(variable.field, _as_it_is)(variable.name, text)
         return cls(**given)
 
@@ -119,9 +120,6 @@ class Config(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     def _shown(self, field: str) -> str:
         value = getattr(self, field)
         return "[given]" if field in _SECRET_FIELDS and value is not None else repr(value)
-
-
-PLACEHOLDER_KEY = "dayshift-placeholder"
 
 
 def set_placeholder_keys() -> None:

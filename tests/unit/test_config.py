@@ -1,9 +1,10 @@
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from dayshift.config import VARIABLES, Config
+from dayshift.config import PLACEHOLDER_KEY, VARIABLES, Config, set_placeholder_keys
 from dayshift.domain.errors import WrongUse
 
 REPOSITORY = Path(__file__).parents[2]
@@ -98,3 +99,13 @@ def test_every_variable_is_described():
     page = (REPOSITORY / "docs" / "reference" / "environment.md").read_text()
     for variable in VARIABLES:
         assert f"| `{variable.name}` | {variable.default} | {variable.meaning} |" in page
+
+
+def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    set_placeholder_keys()
+    assert os.environ["OPENAI_API_KEY"] == PLACEHOLDER_KEY
+    assert not Config.from_env().has_a_provider
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name)
