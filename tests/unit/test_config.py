@@ -108,4 +108,4 @@ def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["OPENAI_API_KEY"] == PLACEHOLDER_KEY
     assert not Config.from_env().has_a_provider
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        monkeypatch.delenv(name)
+        del os.environ[name]
