@@ -33,6 +33,10 @@ class Served:
         self.port = port
         self.key = key
 
+    def workers(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = asyncio.run(request_json(self, "GET", "/v1/workers"))["data"]
+        return rows
+
 
 @contextlib.contextmanager
 def serve(
