@@ -80,7 +80,7 @@ def floor() -> dict[str, float]:
 
 
 def main() -> None:
-    with harness.serve(gateways=1, workers=0) as served:
+    with harness.serve(gateways=1, workers=1) as served:  # the worker makes the agent known, and idles
 
         def measure() -> dict[str, float]:
             return {
