@@ -14,15 +14,13 @@ async def noop(n: int) -> int:
 
 
 @agent(name="three_calls", timeout=600)
-async def three_calls(n: int) -> int:
+async def three_calls(ctx: Context, n: int) -> int:
     """Three LLM calls of a second each, through the official client."""
-    from openai import AsyncOpenAI
-
-    async with AsyncOpenAI(max_retries=0) as client:
-        for turn in range(3):
-            await client.chat.completions.create(
-                model="fake", messages=[{"role": "user", "content": f"task {n} turn {turn} of {os.getpid()}"}]
-            )
+    client = ctx.openai()
+    for turn in range(3):
+        await client.chat.completions.create(
+            model="fake", messages=[{"role": "user", "content": f"task {n} turn {turn} of {os.getpid()}"}]
+        )
     return n
 
 

@@ -20,14 +20,17 @@ BARE = """
 import asyncio, os, resource, time
 from openai import AsyncOpenAI
 
+CLIENTS = []
+
 async def three_calls(n):
-    async with AsyncOpenAI(max_retries=0) as client:
-        for turn in range(3):
-            await client.chat.completions.create(
-                model="fake", messages=[{"role": "user", "content": f"task {n} turn {turn} of {os.getpid()}"}])
+    client = CLIENTS[n %% len(CLIENTS)]  # shared as ctx.openai() shares them
+    for turn in range(3):
+        await client.chat.completions.create(
+            model="fake", messages=[{"role": "user", "content": f"task {n} turn {turn} of {os.getpid()}"}])
     return n
 
 async def main():
+    CLIENTS.extend(AsyncOpenAI(max_retries=0) for _ in range(16))
     began = time.perf_counter()
     await asyncio.gather(*(three_calls(n) for n in range(%d)))
     elapsed = time.perf_counter() - began
