@@ -188,6 +188,11 @@ class Fault(Event, frozen=True, kw_only=True):
     message: str
     stack: str | None = None
 
+    @classmethod
+    def of(cls, where: str, error: BaseException, *, stack: str | None = None) -> "Fault":
+        """The fault that an exception is."""
+        return cls(where=where, error_type=type(error).__name__, message=str(error), stack=stack)
+
 
 class ProcessChanged(Event, frozen=True, kw_only=True):
     """The supervisor started, lost, replaced or stopped a process. `change`: started, ready, died, draining, stopped."""

@@ -62,11 +62,5 @@ class Door:
             return route, reply_to(error)
         except Exception as error:  # noqa: BLE001 - the last wall: the client gets a problem, the operator the stack
             with bound(tenant=request.tenant, route=route.template if route else NO_ROUTE):
-                emit(_fault(error))
+                emit(Fault.of("gateway.door", error, stack=traceback.format_exc()))
             return route, reply_to_the_unexpected()
-
-
-def _fault(error: Exception) -> Fault:
-    return Fault(
-        where="gateway.door", error_type=type(error).__name__, message=str(error), stack=traceback.format_exc()
-    )

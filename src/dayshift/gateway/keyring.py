@@ -90,4 +90,4 @@ class KeyRing:
         except DependencyAway:
             self._used |= used
         except Exception as error:  # noqa: BLE001 - the notes of later uses must not end with this one
-            emit(Fault(where="gateway.keyring", error_type=type(error).__name__, message=str(error)))
+            emit(Fault.of("gateway.keyring", error))

@@ -46,7 +46,7 @@ class Loop(ABC):
     def _report(self, error: Exception, failures: int) -> None:
         """An outage is reported once, anything else each time."""
         if failures == 1 or not isinstance(error, DependencyAway):
-            emit(Fault(where=f"maintenance.{self.name}", error_type=type(error).__name__, message=str(error)))
+            emit(Fault.of(f"maintenance.{self.name}", error))
 
     async def _pause(self, stop: asyncio.Event, failures: int) -> None:
         """Wait out the interval, spread a little so that processes do not march in step; a kick or a stop ends it."""

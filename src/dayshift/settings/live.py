@@ -66,7 +66,7 @@ class LiveSettings:
                 if inspect.isawaitable(answer):
                     await answer
             except Exception as error:  # noqa: BLE001 - one listener that fails must not keep the others at the old settings
-                emit(Fault(where="settings.on_change", error_type=type(error).__name__, message=str(error)))
+                emit(Fault.of("settings.on_change", error))
 
 
 def understood(document: dict[str, Any]) -> Settings:

@@ -150,7 +150,7 @@ class Post:
         try:
             await self._after_death(child)
         except Exception as error:  # noqa: BLE001 - the supervisor lives on; maintenance puts it right
-            emit(Fault(where="supervisor", error_type=type(error).__name__, message=str(error)))
+            emit(Fault.of("supervisor", error))
 
     async def _finish_aftermaths(self) -> None:
         if not self._aftermaths:

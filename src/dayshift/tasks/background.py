@@ -50,9 +50,4 @@ async def _reported(work: Coroutine[Any, Any, None], where: str) -> None:
     try:
         await work
     except Exception as error:  # noqa: BLE001 - nobody awaits this: the report is the handling
-        emit(fault(where, error))
-
-
-def fault(where: str, error: BaseException) -> Fault:
-    """The event for an error that nobody asked for."""
-    return Fault(where=where, error_type=type(error).__name__, message=str(error))
+        emit(Fault.of(where, error))

@@ -31,7 +31,7 @@ from dayshift.domain.jitter import full_jitter
 from dayshift.domain.stream import Append
 from dayshift.domain.task import Place
 from dayshift.hotplane import Ack, Numbered, Plane
-from dayshift.tasks.background import Background, fault
+from dayshift.tasks.background import Background
 from dayshift.telemetry import emit
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -151,7 +151,7 @@ class Outbox:
             if isinstance(answer, PlaneAway):
                 repeated += [entry for entry in entries if _is_worth_repeating(entry)]
             elif isinstance(answer, Exception):
-                emit(fault("tasks.outbox", answer))
+                emit(Fault.of("tasks.outbox", answer))
             elif isinstance(answer, BaseException):
                 raise answer
         return repeated

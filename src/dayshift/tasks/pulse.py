@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import DayshiftError, DependencyAway, LedgerAway
-from dayshift.domain.events import DependencyBack, DependencyLost
+from dayshift.domain.events import DependencyBack, DependencyLost, Fault
 from dayshift.ledger import Ledger, Poll
-from dayshift.tasks.background import Background, fault
+from dayshift.tasks.background import Background
 from dayshift.telemetry import emit
 
 OnNumber = Callable[[int], Awaitable[None]]
@@ -149,7 +149,7 @@ class Pulse:
                 self._note_away(error)
             return False
         except Exception as error:  # noqa: BLE001 - the pulse of a process goes on whatever its listeners do
-            emit(fault("tasks.pulse", error))
+            emit(Fault.of("tasks.pulse", error))
             return False
         return True
 

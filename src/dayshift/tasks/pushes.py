@@ -7,8 +7,9 @@ which is why `on_reconnected` asks everybody to look again.
 import asyncio
 from collections.abc import Callable
 
+from dayshift.domain.events import Fault
 from dayshift.hotplane import RECONNECTED, Plane, Subscription
-from dayshift.tasks.background import Background, fault
+from dayshift.tasks.background import Background
 from dayshift.telemetry import emit
 
 Handler = Callable[[bytes], None]
@@ -73,4 +74,4 @@ class Pushes:
             try:
                 handler(payload)
             except Exception as error:  # noqa: BLE001 - one listener's fault must not deafen the others
-                emit(fault("tasks.pushes", error))
+                emit(Fault.of("tasks.pushes", error))

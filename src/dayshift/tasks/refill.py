@@ -5,9 +5,9 @@ given out again: nothing here has to be repeated.
 """
 
 from dayshift.domain.errors import DependencyAway
+from dayshift.domain.events import Fault
 from dayshift.hotplane import Lane, Plane
 from dayshift.ledger import Ledger
-from dayshift.tasks.background import fault
 from dayshift.telemetry import emit
 
 PAGE = 1_000
@@ -28,4 +28,4 @@ class Refill:
             places, rest = page[:wanted], page[wanted:]
             await self._plane.refill(lane, places, rest[0].seq if rest else None)
         except DependencyAway as error:
-            emit(fault("tasks.refill", error))
+            emit(Fault.of("tasks.refill", error))

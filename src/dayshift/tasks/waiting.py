@@ -16,12 +16,13 @@ from contextlib import aclosing, asynccontextmanager
 
 from dayshift.domain import ids
 from dayshift.domain.errors import DependencyAway, NotFound, PlaneAway
+from dayshift.domain.events import Fault
 from dayshift.domain.stream import StreamEvent
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane, channels
 from dayshift.ledger import Ledger
 from dayshift.tasks.awaited import Awaited
-from dayshift.tasks.background import Background, fault
+from dayshift.tasks.background import Background
 from dayshift.tasks.following import Follower
 from dayshift.tasks.lookup import Lookup
 from dayshift.tasks.pushes import Pushes
@@ -154,7 +155,7 @@ class Waiters:
         try:
             ended = await self._ledger.tasks.finished_among(list(self._awaited))
         except DependencyAway as error:
-            emit(fault("tasks.waiting", error))
+            emit(Fault.of("tasks.waiting", error))
             return
         for task in ended:
             if task.id in self._awaited:

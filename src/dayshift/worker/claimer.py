@@ -74,7 +74,7 @@ class Claimer:
             try:
                 pause_seconds = await self.run_once()
             except Exception as error:  # noqa: BLE001 - a worker that claims no more would look alive and do nothing
-                emit(Fault(where="claimer", error_type=type(error).__name__, message=str(error)))
+                emit(Fault.of("claimer", error))
                 pause_seconds = FAULT_SECONDS
             await self._pause(pause_seconds)
 

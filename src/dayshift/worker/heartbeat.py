@@ -93,7 +93,7 @@ class Heartbeat:
         except asyncio.CancelledError:
             return
         except BaseException as error:  # noqa: BLE001 - nobody joins a thread for its error: the worker is told
-            emit(_fault(error))
+            emit(Fault.of("heartbeat", error))
             self._tell(self._on_broken, error)
 
     async def _beat_until_stopped(self) -> None:
@@ -128,7 +128,7 @@ class Heartbeat:
             except Exception as error:
                 if not is_open:
                     raise
-                emit(_fault(error))
+                emit(Fault.of("heartbeat", error))
             await asyncio.sleep(max(0.0, BEAT_SECONDS - (clock.monotonic_seconds() - began_mono)))
 
     async def _beat_ledger(self, ledger: Ledger, plane: Plane) -> None:
@@ -175,7 +175,3 @@ class Heartbeat:
     def _tell(self, listener: Callable[[Word], None], word: Word) -> None:
         if not self._workers_loop.is_closed():
             self._workers_loop.call_soon_threadsafe(listener, word)
-
-
-def _fault(error: BaseException) -> Fault:
-    return Fault(where="heartbeat", error_type=type(error).__name__, message=str(error))

@@ -43,7 +43,7 @@ class Leftovers:
             except DependencyAway:
                 continue
             except Exception as error:  # noqa: BLE001 - the net must stay where it is
-                emit(Fault(where="leftovers", error_type=type(error).__name__, message=str(error)))
+                emit(Fault.of("leftovers", error))
 
     async def run_once(self) -> None:
         """Hand back what was nobody's at the look before, too."""
