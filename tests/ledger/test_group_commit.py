@@ -186,6 +186,38 @@ async def test_a_caller_that_leaves_disturbs_nobody(table):
     assert gc.pending_bytes == 0
 
 
+async def test_with_somebody_to_take_the_answers_every_row_is_written_whoever_leaves(table):
+    left = []
+    gc = group(table, writers=1, on_left=lambda row, answer: left.append((row, answer)))
+    table.open.clear()
+    callers = [asyncio.ensure_future(gc.submit(0, 1))]
+    await table.entered.wait()
+    callers += [asyncio.ensure_future(gc.submit(row, 1)) for row in (1, 2)]
+    await asyncio.sleep(0)
+    callers[0].cancel()
+    callers[1].cancel()
+    await asyncio.sleep(0)
+    assert list(gc.unanswered()) == [0, 1, 2]
+    table.open.set()
+    await gc.all_answered()
+    assert (left, await callers[2], gc.pending_bytes) == ([(0, 0), (1, 2)], 4, 0)
+
+
+async def test_a_bad_row_whose_caller_has_left_is_written_once_and_dropped(table):
+    left = []
+    table.bad = {0}
+    gc = group(table, writers=1, on_left=lambda row, _: left.append(row))
+    table.open.clear()
+    callers = [asyncio.ensure_future(gc.submit(row, 1)) for row in (0, 1)]
+    await table.entered.wait()
+    callers[0].cancel()
+    await asyncio.sleep(0)
+    table.open.set()
+    assert await callers[1] == 2
+    await gc.all_answered()
+    assert (left, table.batches, gc.pending_bytes) == ([], [[0, 1], [0], [1]], 0)
+
+
 async def test_a_bug_in_write_reaches_every_caller_and_the_next_row_goes_on(table):
     gc = group(table, writers=1)
     table.errors = [ZeroDivisionError("bug")]

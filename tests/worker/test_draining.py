@@ -59,20 +59,20 @@ async def test_a_draining_worker_claims_nothing_more(house):
 
 async def test_a_start_that_is_granted_during_a_hard_stop_is_handed_back_before_the_lease(house, monkeypatch):
     starting = house.services.starting
-    submit, wait = starting._submit, starting.all_given_back
+    write, wait = starting._commits._write, starting.all_given_back
     granted, gate, stopped_after = asyncio.Event(), asyncio.Event(), []
 
-    async def answer_late(wish):
-        answer = await submit(wish)
+    async def answer_late(wishes):
+        answers = await write(wishes)
         granted.set()
         await gate.wait()
-        return answer
+        return answers
 
     async def open_gate_and_wait():
         gate.set()
         await wait()
 
-    monkeypatch.setattr(starting, "_submit", answer_late)
+    monkeypatch.setattr(starting._commits, "_write", answer_late)
     monkeypatch.setattr(starting, "all_given_back", open_gate_and_wait)
     finished = house.services.finishing.finish
 

@@ -16,12 +16,14 @@ and a busy one in batches as large as its own slowness has made them. There is n
 ids). So after a lost connection, when nobody knows whether the commit happened, the answer is to write again.
 
 **What is bounded.** Rows and bytes of a batch; bytes of all rows that wait or are in flight (`max_pending_bytes`: a caller
-beyond that is refused at once, so an outage cannot fill the memory); and a row's time, if it names a deadline. A deadline is
-looked at before a write and after a failed one, so an answer may be later than it by one statement. A row without a
-deadline waits for as long as it takes: a result that was paid for.
+beyond that is refused at once, so an outage cannot fill the memory; None where callers would only keep the row
+themselves and come again); and a row's time, if it names a deadline. A deadline is looked at before a write and after a
+failed one, so an answer may be later than it by one statement. A row without a deadline waits for as long as it takes:
+a result that was paid for.
 
 **Who may leave.** A caller that is cancelled takes its row along if it was not yet taken into a batch; otherwise the row is
-written and its answer dropped. Either way the others notice nothing.
+written and its answer dropped. Where somebody must act on every answer there is `on_left`: then a row stays whoever
+leaves, and `on_left` gets the row and the answer that nobody waits for. Either way the others notice nothing.
 
 **Order.** Answers go to the rows they belong to. With more than one writer two rows may be committed in either order, as
 two connections would; a caller that needs an order waits for its first answer.
@@ -30,7 +32,7 @@ two connections would; a caller that needs an order waits for its first answer.
 import asyncio
 import copy
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from dayshift.domain import clock
@@ -49,13 +51,16 @@ AWAY_WAIT_SECONDS = (0.05, 2.0)
 
 
 class _Pending(Generic[Row, Result]):
-    """A row, who waits for it, and for how long."""
+    """A row, who waits for it, since when, and for how long."""
 
-    __slots__ = ("answer", "deadline", "row", "size_bytes")
+    __slots__ = ("answer", "deadline", "row", "since", "size_bytes")
 
-    def __init__(self, row: Row, size_bytes: int, deadline: float | None, answer: asyncio.Future[Result]) -> None:
+    def __init__(
+        self, row: Row, size_bytes: int, since: float, deadline: float | None, answer: asyncio.Future[Result]
+    ) -> None:
         self.row = row
         self.size_bytes = size_bytes
+        self.since = since
         self.deadline = deadline
         self.answer = answer
 
@@ -73,8 +78,9 @@ class GroupCommit(Generic[Row, Result]):
         *,
         max_rows: int = 500,
         max_bytes: int = 4 * MEBIBYTE,
-        max_pending_bytes: int = 64 * MEBIBYTE,
+        max_pending_bytes: int | None = 64 * MEBIBYTE,
         writers: int = 2,
+        on_left: Callable[[Row, Result], None] | None = None,
         on_commit: Callable[[LedgerCommit], None] = emit,
     ) -> None:
         self.name = name
@@ -83,8 +89,10 @@ class GroupCommit(Generic[Row, Result]):
         self._max_bytes = max_bytes
         self._max_pending_bytes = max_pending_bytes
         self._max_writers = writers
+        self._on_left = on_left
         self._on_commit = on_commit
         self._pending: deque[_Pending[Row, Result]] = deque()
+        self._open: dict[_Pending[Row, Result], None] = {}  # waiting or in flight, the oldest first
         self._writers: set[asyncio.Task[None]] = set()
         self._active_writers = 0
         self._pending_bytes = 0
@@ -95,6 +103,15 @@ class GroupCommit(Generic[Row, Result]):
         """Bytes of all rows that wait or are in flight."""
         return self._pending_bytes
 
+    @property
+    def waiting_seconds(self) -> float:
+        """How long the oldest row without an answer has been here; 0 when there is none."""
+        return clock.monotonic_seconds() - next(iter(self._open)).since if self._open else 0.0
+
+    def unanswered(self) -> Iterator[Row]:
+        """The rows that wait or are in flight."""
+        return (pending.row for pending in self._open)
+
     async def submit(self, row: Row, size_bytes: int, *, deadline_seconds: float | None = None) -> Result:
         """Write a row, together with whatever else is there; its result, after the commit.
 
@@ -103,28 +120,51 @@ class GroupCommit(Generic[Row, Result]):
         """
         if self._closed:
             raise WrongUse(f"The group commit {self.name!r} is closed and takes no more rows.")
-        if self._pending_bytes and self._pending_bytes + size_bytes > self._max_pending_bytes:
+        self._refuse_beyond_bound(size_bytes)
+        since = clock.monotonic_seconds()
+        deadline = None if deadline_seconds is None else since + deadline_seconds
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        pending = _Pending(row, size_bytes, since, deadline, answer)
+        self._pending_bytes += size_bytes
+        self._open[pending] = None
+        self._pending.append(pending)
+        self._wake_a_writer()
+        try:
+            return await pending.answer
+        except asyncio.CancelledError:
+            if self._on_left is None:
+                self._close_row(pending)
+            raise
+
+    async def all_answered(self) -> None:
+        """Wait until nothing waits and nothing is in flight."""
+        while self._writers:
+            await asyncio.wait(self._writers)
+
+    async def close(self) -> None:
+        """Take no more rows, and return when all that were taken are answered."""
+        self._closed = True
+        await self.all_answered()
+
+    def _refuse_beyond_bound(self, size_bytes: int) -> None:
+        bound = self._max_pending_bytes
+        if bound is not None and self._pending_bytes and self._pending_bytes + size_bytes > bound:
             raise LedgerAway(
                 f"{self._pending_bytes} bytes are waiting to be written ({self.name}). PostgreSQL is too slow or away; try again.",
                 code="ledger_backlog",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
-        deadline = None if deadline_seconds is None else clock.monotonic_seconds() + deadline_seconds
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(lambda _: self._forget(size_bytes))
-        self._pending_bytes += size_bytes
-        self._pending.append(_Pending(row, size_bytes, deadline, answer))
-        self._wake_a_writer()
-        return await answer
 
-    async def close(self) -> None:
-        """Take no more rows, and return when all that were taken are answered."""
-        self._closed = True
-        while self._writers:
-            await asyncio.wait(self._writers)
+    def _close_row(self, pending: _Pending[Row, Result]) -> bool:
+        """Count a row out; False when it was counted out before."""
+        if pending not in self._open:
+            return False
+        del self._open[pending]
+        self._pending_bytes -= pending.size_bytes
+        return True
 
-    def _forget(self, size_bytes: int) -> None:
-        self._pending_bytes -= size_bytes
+    def _is_wanted(self, pending: _Pending[Row, Result]) -> bool:
+        return pending in self._open and (self._on_left is not None or not pending.answer.done())
 
     def _wake_a_writer(self) -> None:
         if self._active_writers < self._max_writers:
@@ -146,19 +186,19 @@ class GroupCommit(Generic[Row, Result]):
         batch: list[_Pending[Row, Result]] = []
         size_bytes = 0
         while self._pending and len(batch) < self._max_rows:
-            if self._pending[0].answer.done():
-                self._pending.popleft()
-                continue
-            size_bytes += self._pending[0].size_bytes
-            if batch and size_bytes > self._max_bytes:
-                break
-            batch.append(self._pending.popleft())
+            pending = self._pending[0]
+            if self._is_wanted(pending):
+                size_bytes += pending.size_bytes
+                if batch and size_bytes > self._max_bytes:
+                    break
+                batch.append(pending)
+            self._pending.popleft()
         return batch
 
     async def _settle(self, batch: list[_Pending[Row, Result]]) -> None:
         """Write a batch until every row of it is answered."""
         failed = 0
-        while batch := self._still_wanted(batch):
+        while batch := [pending for pending in batch if self._is_wanted(pending)]:
             try:
                 await self._commit(batch)
             except LedgerAway as error:
@@ -169,7 +209,7 @@ class GroupCommit(Generic[Row, Result]):
             except BadRow as error:
                 await self._bisect(batch, error)
             except BaseException as error:
-                _fail(batch, error)
+                self._fail(batch, error)
                 if not isinstance(error, Exception):
                     raise
 
@@ -177,36 +217,37 @@ class GroupCommit(Generic[Row, Result]):
         began = clock.monotonic_seconds()
         results = await self._write([pending.row for pending in batch])
         for pending, result in zip(batch, results, strict=True):
-            if not pending.answer.done():
-                pending.answer.set_result(result)
+            self._answer(pending, result)
         seconds = clock.monotonic_seconds() - began
         self._on_commit(LedgerCommit(operation=self.name, rows=len(batch), duration_seconds=seconds))
 
     async def _bisect(self, batch: list[_Pending[Row, Result]], error: BadRow) -> None:
         """Write both halves apart. Nothing of the batch was committed, and its good rows are not to suffer."""
         if len(batch) == 1:
-            _fail(batch, error)
+            self._fail(batch, error)
             return
         middle = len(batch) // 2
         await self._settle(batch[:middle])
         await self._settle(batch[middle:])
 
-    def _still_wanted(self, batch: list[_Pending[Row, Result]]) -> list[_Pending[Row, Result]]:
-        return [pending for pending in batch if not pending.answer.done()]
+    def _answer(self, pending: _Pending[Row, Result], result: Result) -> None:
+        if not self._close_row(pending):
+            return
+        if not pending.answer.done():
+            pending.answer.set_result(result)
+        elif self._on_left is not None:
+            self._on_left(pending.row, result)
+
+    def _fail(self, batch: Sequence[_Pending[Row, Result]], error: BaseException) -> None:
+        for pending in batch:
+            self._close_row(pending)
+            if not pending.answer.done():
+                pending.answer.set_exception(_twin(error))
 
     def _expire(self, batch: list[_Pending[Row, Result]], error: LedgerAway) -> None:
         """Answer the rows whose time is over, also those that are still waiting for a writer."""
         now = clock.monotonic_seconds()
-        _fail([pending for pending in batch if pending.is_overdue(now)], error)
-        overdue = [pending for pending in self._pending if pending.is_overdue(now)]
-        if overdue:
-            _fail(overdue, error)
-
-
-def _fail(batch: Sequence[_Pending[Row, Result]], error: BaseException) -> None:
-    for pending in batch:
-        if not pending.answer.done():
-            pending.answer.set_exception(_twin(error))
+        self._fail([pending for pending in (*batch, *self._pending) if pending.is_overdue(now)], error)
 
 
 def _twin(error: BaseException) -> BaseException:

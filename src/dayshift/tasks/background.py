@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from dayshift.domain.events import Fault
 from dayshift.telemetry import emit
-
-Answer = TypeVar("Answer")
 
 
 class Background:
@@ -23,18 +21,6 @@ class Background:
         task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _task: work.close())  # for one that was cancelled before its first step
         return task
-
-    def keep(self, work: Coroutine[Any, Any, Answer]) -> asyncio.Task[Answer]:
-        """Run `work` for somebody who may leave before it ends; an error is theirs while they are there."""
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._let_go)
-        return task
-
-    def _let_go(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report what its caller has already seen
 
     async def finish_within(self, grace_seconds: float) -> None:
         """Let what runs end, then cancel the rest. Calling it twice is safe."""

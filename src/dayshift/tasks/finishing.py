@@ -5,28 +5,24 @@ worker to claim nothing more meanwhile. What follows the commit is never waited 
 whole task, made of what the start and the outcome said, so nobody reads it back from the database.
 """
 
-import asyncio
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.events import AttemptSuperseded, TaskGivenBack, TaskRetrying
 from dayshift.domain.task import FINAL, Place, Started, Status, Task, TaskError, Timing, Usage
 from dayshift.hotplane import Ack
 from dayshift.ledger import Finish, Finished, GroupCommit, Ledger
 from dayshift.ledger import Outcome as LedgerOutcome
 from dayshift.tasks import endings, events
-from dayshift.tasks.background import Background
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
-from dayshift.tasks.patience import until_answered
 from dayshift.telemetry import emit
 
 OutcomeKind = Literal["succeeded", "failed", "cancelled", "retry", "given_back"]
 
-MAX_PENDING_BYTES = 64 * 1024 * 1024
 BACKED_UP_BYTES = 16 * 1024 * 1024
 BACKED_UP_SECONDS = 2.0
 _ROW_BYTES = 500
@@ -47,6 +43,15 @@ class Outcome(Struct, frozen=True, kw_only=True):
     slot_seconds: float = 0.0
 
 
+class _Recording(Struct, frozen=True):
+    """An outcome on its way into the ledger, with all that is told afterwards."""
+
+    started: Started
+    worker_id: str
+    outcome: Outcome
+    finish: Finish
+
+
 class Finishing:
     """Group-committed finishes for all the attempts of this process."""
 
@@ -55,33 +60,25 @@ class Finishing:
         ledger: Ledger,
         outbox: Outbox,
         next_in_line: NextInLine,
-        background: Background,
         *,
         version: str | None,
-        max_pending_bytes: int = MAX_PENDING_BYTES,
     ) -> None:
+        self._ledger = ledger
         self._outbox = outbox
         self._next_in_line = next_in_line
-        self._background = background
         self._version = version
-        self._commits = GroupCommit[Finish, Finished](
-            "finish", ledger.tasks.finish, max_pending_bytes=max_pending_bytes
+        self._commits = GroupCommit[_Recording, Finished](
+            "finish", self._write, max_pending_bytes=None, on_left=self._tell
         )
-        self._waiting: dict[str, tuple[float, str]] = {}  # finish id -> since when, which task
-        self._waiting_bytes = 0
-        self._all_recorded = asyncio.Event()
 
     @property
     def is_backed_up(self) -> bool:
         """Results wait for the ledger: claim nothing more until they are written."""
-        if not self._waiting:
-            return False
-        oldest_since, _ = next(iter(self._waiting.values()))
-        return self._waiting_bytes > BACKED_UP_BYTES or monotonic_seconds() - oldest_since > BACKED_UP_SECONDS
+        return self._commits.pending_bytes > BACKED_UP_BYTES or self._commits.waiting_seconds > BACKED_UP_SECONDS
 
     def is_waiting(self, task_id: str) -> bool:
         """Whether an outcome of this task waits for the ledger."""
-        return any(waiting_id == task_id for _, waiting_id in self._waiting.values())
+        return any(recording.started.id == task_id for recording in self._commits.unanswered())
 
     async def finish(self, started: Started, worker_id: str, outcome: Outcome) -> Finished:
         """Commit the outcome; waits in memory while the ledger is away.
@@ -90,24 +87,14 @@ class Finishing:
         The hot plane's slot is freed and the stream is written in background, repeated until answered. A caller that is
         cancelled while it waits takes nothing along: the outcome is recorded all the same.
         """
-        return await asyncio.shield(self._background.keep(self._record(started, worker_id, outcome)))
+        recording = _Recording(started, worker_id, outcome, _finish_of(started, worker_id, outcome))
+        finished = await self._commits.submit(recording, _ROW_BYTES + len(outcome.output or b""))
+        self._tell(recording, finished)
+        return finished
 
     async def finished(self) -> None:
         """Wait until every outcome handed in so far is recorded."""
-        while self._waiting:
-            self._all_recorded.clear()
-            await self._all_recorded.wait()
-
-    async def _record(self, started: Started, worker_id: str, outcome: Outcome) -> Finished:
-        finished = await self._commit(_finish_of(started, worker_id, outcome))
-        if not finished.accepted:
-            emit(AttemptSuperseded(task_id=started.id, attempt=started.attempt, where="finish"))
-            self._outbox.ack(worker_id, Ack(task_id=started.id, slot_seconds=outcome.slot_seconds))
-        elif finished.status in FINAL:
-            self._tell_the_end(started, worker_id, outcome, finished)
-        else:
-            self._queue_again(started, worker_id, outcome, finished)
-        return finished
+        await self._commits.all_answered()
 
     async def give_back(self, started: Started, worker_id: str) -> Finished:
         """Hand an attempt back that has not begun: no failure, no loss."""
@@ -118,17 +105,19 @@ class Finishing:
         """Hand back what the ledger shows as running here, although the attempt is lost to this process."""
         return await self.give_back(_started_of(task, place), worker_id)
 
-    async def _commit(self, finish: Finish) -> Finished:
-        size_bytes = _ROW_BYTES + len(finish.output or b"")
-        self._waiting[finish.finish_id] = (monotonic_seconds(), finish.task_id)
-        self._waiting_bytes += size_bytes
-        try:
-            return await until_answered(lambda: self._commits.submit(finish, size_bytes, deadline_seconds=None))
-        finally:
-            del self._waiting[finish.finish_id]
-            self._waiting_bytes -= size_bytes
-            if not self._waiting:
-                self._all_recorded.set()
+    async def _write(self, recordings: Sequence[_Recording]) -> Sequence[Finished]:
+        return await self._ledger.tasks.finish([recording.finish for recording in recordings])
+
+    def _tell(self, recording: _Recording, finished: Finished) -> None:
+        """The outcome is recorded: by its caller, or for one that has left."""
+        started, worker_id, outcome = recording.started, recording.worker_id, recording.outcome
+        if not finished.accepted:
+            emit(AttemptSuperseded(task_id=started.id, attempt=started.attempt, where="finish"))
+            self._outbox.ack(worker_id, Ack(task_id=started.id, slot_seconds=outcome.slot_seconds))
+        elif finished.status in FINAL:
+            self._tell_the_end(started, worker_id, outcome, finished)
+        else:
+            self._queue_again(started, worker_id, outcome, finished)
 
     def _tell_the_end(self, started: Started, worker_id: str, outcome: Outcome, finished: Finished) -> None:
         task = finished_task(started, outcome, finished, self._version)

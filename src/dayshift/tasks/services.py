@@ -59,7 +59,7 @@ class Services:
         self.control = Control(ledger, plane, outbox, next_in_line, background)
         self.conversations = Conversations(ledger, self.control)
         self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations)
-        self.finishing = Finishing(ledger, outbox, next_in_line, background, version=version)
+        self.finishing = Finishing(ledger, outbox, next_in_line, version=version)
         self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version)
         self.refill = Refill(ledger, plane)
         self.waiters = Waiters(ledger, plane, pushes, background)

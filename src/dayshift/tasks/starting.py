@@ -13,7 +13,6 @@ worker_released      stays with the rescue of this worker; the caller stops
 import asyncio
 
 from dayshift.domain.clock import now
-from dayshift.domain.errors import DayshiftError
 from dayshift.domain.events import StartRefused, TaskLost, TaskStarted
 from dayshift.domain.task import Started
 from dayshift.hotplane import Ack
@@ -51,9 +50,10 @@ class Starting:
         self._next_in_line = next_in_line
         self._background = background
         self._version = version
-        self._commits = GroupCommit[StartWish, Started | StartRefusal]("start", ledger.tasks.start)
-        self._giving_back = 0
-        self._all_given_back = asyncio.Event()
+        self._commits = GroupCommit[StartWish, Started | StartRefusal](
+            "start", ledger.tasks.start, max_pending_bytes=None, on_left=self._answer_to_nobody
+        )
+        self._giving_back: set[asyncio.Task[None]] = set()
 
     async def start(self, task_id: str, worker_id: str, *, quarantine: bool = False) -> Started | StartRefusal:
         """Ask the ledger for the next attempt; waits while the ledger is away.
@@ -64,14 +64,7 @@ class Starting:
         is given back.
         """
         wish = StartWish(task_id=task_id, worker_id=worker_id, version=self._version, quarantine=quarantine)
-        answer = asyncio.ensure_future(self._submit(wish))
-        try:
-            said = await asyncio.shield(answer)
-        except asyncio.CancelledError:
-            self._giving_back += 1
-            giving = self._background.spawn(self._give_back(answer, worker_id), where="tasks.starting")
-            giving.add_done_callback(lambda _: self._note_given_back())
-            raise
+        said = await self._commits.submit(wish, _WISH_BYTES)
         if isinstance(said, Started):
             self._announce(said, worker_id)
         else:
@@ -79,18 +72,22 @@ class Starting:
         return said
 
     async def all_given_back(self) -> None:
-        """Wait until no start is under way whose caller has left: until then a grant may come that nobody runs."""
+        """Wait until no start is under way and no grant that nobody runs is left. Ask once no more starts are wished."""
+        await self._commits.all_answered()
         while self._giving_back:
-            self._all_given_back.clear()
-            await self._all_given_back.wait()
+            await asyncio.wait(self._giving_back)
 
-    def _note_given_back(self) -> None:
-        self._giving_back -= 1
-        if not self._giving_back:
-            self._all_given_back.set()
+    def _answer_to_nobody(self, wish: StartWish, said: Started | StartRefusal) -> None:
+        """The caller has left: a grant is handed back, without failure or loss."""
+        if isinstance(said, StartRefusal):
+            self._hand_over(said, wish.worker_id)
+            return
+        giving = self._background.spawn(self._give_back(said, wish.worker_id), where="tasks.starting")
+        self._giving_back.add(giving)
+        giving.add_done_callback(self._giving_back.discard)
 
-    async def _submit(self, wish: StartWish) -> Started | StartRefusal:
-        return await until_answered(lambda: self._commits.submit(wish, _WISH_BYTES, deadline_seconds=None))
+    async def _give_back(self, started: Started, worker_id: str) -> None:
+        await self._finishing.give_back(started, worker_id)
 
     def _announce(self, started: Started, worker_id: str) -> None:
         self._outbox.tell(events.started(started.id, started.attempt, worker_id, self._version))
@@ -133,14 +130,3 @@ class Starting:
         task = await until_answered(lambda: self._ledger.tasks.get(task_id, None))
         if task is not None and task.is_final:
             endings.tell(self._outbox, task)
-
-    async def _give_back(self, answer: "asyncio.Future[Started | StartRefusal]", worker_id: str) -> None:
-        """Nobody waits for this start any more: a grant is handed back, without failure or loss."""
-        try:
-            said = await answer
-        except DayshiftError:
-            return
-        if isinstance(said, Started):
-            await self._finishing.give_back(said, worker_id)
-        else:
-            self._hand_over(said, worker_id)
