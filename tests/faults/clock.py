@@ -1,7 +1,7 @@
 """A child whose wall clock is wrong, as on a host whose time service has failed.
 
 Python imports `sitecustomize` from PYTHONPATH before any program of ours; this one moves the readings of the wall clock
-that dayshift can make: `time.time`, and `domain.clock`, the only place that asks for a date. Monotonic clocks are left
+that dayshift can make: `time.time`, and `domain.clock.machine_now`, the only place that asks for a date. Monotonic clocks are left
 alone: no host's monotonic clock jumps.
 """
 
@@ -23,7 +23,7 @@ time.time_ns = lambda: true_time_ns() + int(offset_seconds * 1_000_000_000)
 
 from dayshift.domain import clock
 
-clock.now = lambda: datetime.now(UTC) + timedelta(seconds=offset_seconds)
+clock.machine_now = lambda: datetime.now(UTC) + timedelta(seconds=offset_seconds)
 """
 
 

@@ -16,7 +16,6 @@ from typing import Protocol
 from dayshift.hotplane.scripts import SCRIPTS
 from dayshift.ledger.statements import SQL
 
-
 _SCRIPT_BY_SHA = {script.sha: name for name, script in SCRIPTS.items()}
 _STATEMENT_BY_TEXT = {text: name for name, text in SQL.items()}
 

@@ -205,7 +205,7 @@ def test_scripts_and_statements_of_dayshift_are_known_by_name() -> None:
 
 
 def test_a_child_with_a_wrong_clock_reads_it_everywhere(tmp_path: Path) -> None:
-    code = "import time; from dayshift.domain.clock import now; print(time.time(), now().timestamp(), time.monotonic())"
+    code = "import time; from dayshift.domain.clock import machine_now; print(time.time(), machine_now().timestamp(), time.monotonic())"
     environment = clock_off_by(600, tmp_path, clean_environment())
     before = time.monotonic()
     out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from dayshift.cli.client import Gateway
 from dayshift.cli.machine import SCHEMA_CURE, located
 from dayshift.config import Config, set_placeholder_keys
-from dayshift.domain.clock import now
+from dayshift.domain.clock import machine_now, now
 from dayshift.domain.errors import DayshiftError, DependencyAway, WrongUse
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger, WorkerRow
@@ -104,14 +104,14 @@ async def clocks(config: Config) -> list[Finding]:
     try:
         if found.database_url is not None:
             async with Ledger(found.database_url, pool_size=1) as ledger:
-                begun = now()
-                findings.append(_skew("PostgreSQL", begun, await ledger.now(), now()))
+                begun = machine_now()
+                findings.append(_skew("PostgreSQL", begun, await ledger.now(), machine_now()))
         if found.valkey_url is not None:
             plane = Plane(found.valkey_url)
             await plane.open()
-            begun = now()
+            begun = machine_now()
             theirs = datetime.fromtimestamp(await plane.now_us() / 1e6, tz=begun.tzinfo)
-            findings.append(_skew("Valkey", begun, theirs, now()))
+            findings.append(_skew("Valkey", begun, theirs, machine_now()))
             await plane.close()
     except (DependencyAway, WrongUse):
         return findings  # already told by `engines`

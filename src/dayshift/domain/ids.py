@@ -9,6 +9,8 @@ import re
 import threading
 import time
 
+from dayshift.domain.clock import unix_ms
+
 TASK = "task_"
 WORKER = "worker_"
 KEY = "key_"
@@ -41,7 +43,7 @@ class _Uuid7:
             random = self._page[self._used : self._used + self._BYTES]
             self._used += self._BYTES
             # The counter starts low enough that a thousand ids fit into the millisecond.
-            fresh = (time.time_ns() // 1_000_000) << 12 | (random[0] & 3) << 8 | random[1]
+            fresh = unix_ms() << 12 | (random[0] & 3) << 8 | random[1]
             count = self._last = max(fresh, self._last + 1)
         head, tail = f"{count:015x}", random[2:].hex()
         variant = "89ab"[random[0] >> 6]

@@ -65,6 +65,7 @@ class Ledger:
         row = await self._db.fetch_one("poll", None if worker_id is None else bare(worker_id))
         assert row is not None, "versions and plane_state always have their row"
         return Poll(
+            now=row["now"],
             settings_version=row["settings"],
             keys_version=row["keys"],
             registry_version=row["registry"],

@@ -239,8 +239,9 @@ class PlaneStateRow(Struct, frozen=True, kw_only=True):
 
 
 class Poll(Struct, frozen=True, kw_only=True):
-    """What a process asks every second: what has changed, and which of my running tasks to cancel."""
+    """What a process asks every second: what has changed, which of my running tasks to cancel, and the time."""
 
+    now: datetime
     settings_version: int
     keys_version: int
     registry_version: int

@@ -1,13 +1,13 @@
 """The pulse of a process: one small query a second that says what has changed.
 
 A push through the hot plane (`kick`) only makes it faster; nothing depends on it. The pulse is also how a process notices
-that the ledger is away and back.
+that the ledger is away and back, and by whose clock it goes.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from dayshift.domain.clock import monotonic_seconds
+from dayshift.domain.clock import follow, monotonic_seconds
 from dayshift.domain.errors import DayshiftError, DependencyAway, LedgerAway
 from dayshift.domain.events import DependencyBack, DependencyLost, Fault
 from dayshift.ledger import Ledger, Poll
@@ -101,11 +101,13 @@ class Pulse:
 
     async def beat(self) -> None:
         """Ask once, and tell who is concerned. Never raises."""
+        asked_mono = monotonic_seconds()
         try:
             poll = await self._ledger.poll(self._worker_id())
         except DayshiftError as error:
             self._note_away(error)
             return
+        follow(poll.now, monotonic_seconds() - asked_mono)
         self._note_back()
         await self._tell(poll)
 

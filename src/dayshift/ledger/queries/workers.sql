@@ -48,7 +48,7 @@ WHERE w.released_at < clock_timestamp() - $1::float8 * interval '1 second'
 RETURNING w.id;
 
 -- name: poll
--- The counters that tell a process to look again, and the cancels for one worker ($1, or NULL).
-SELECT v.settings, v.keys, v.registry, p.epoch,
+-- The counters that tell a process to look again, the cancels for one worker ($1, or NULL), and the time.
+SELECT clock_timestamp() AS now, v.settings, v.keys, v.registry, p.epoch,
     ARRAY(SELECT t.id FROM tasks t WHERE t.status = 'running' AND t.worker_id = $1 AND t.cancel_requested_at IS NOT NULL) AS cancels
 FROM versions v CROSS JOIN plane_state p;
