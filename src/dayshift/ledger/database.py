@@ -1,4 +1,4 @@
-"""The connection pool: how a statement reaches PostgreSQL, and what every session is told first.
+"""How a statement reaches PostgreSQL, and what every session is told first.
 
 **Settings of a session.** A statement may take 5 s and wait 1 s for a lock. All statements of this room are made to be
 answered by an index, so plans are generic (a plan for 200 array arguments over ten partitions costs more than running
@@ -20,15 +20,15 @@ Batches are not: their group commit decides, as it knows the deadlines.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from dayshift.domain.errors import LedgerAway, WrongUse
 from dayshift.domain.jitter import full_jitter
+from dayshift.ledger.connections import Connections
 from dayshift.ledger.errors import FOREIGN, LedgerBusy, leaves_connection_unsure, translated
 from dayshift.ledger.statements import SQL
 
@@ -39,7 +39,7 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 TRIES = 4
 PLAN_LIFETIME_SECONDS = 60
 
-Connection: TypeAlias = PoolConnectionProxy
+Connection: TypeAlias = asyncpg.Connection
 Rows: TypeAlias = list[asyncpg.Record]
 
 SESSION_SETTINGS = {
@@ -59,73 +59,68 @@ _LOCAL_SETTINGS = "BEGIN; " + "; ".join(
 )
 
 
-class _PlainConnection(asyncpg.Connection):
-    """A connection that is handed back as it is: no statement of this room leaves anything behind to reset."""
-
-    def get_reset_query(self) -> str:
-        return ""
-
-
 class Database:
-    """A pool and the ways to run a named statement on it. One call is one transaction."""
+    """Connections, and the ways to run a named statement on one. One call is one transaction."""
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         self._url, self.through_pgbouncer = _split_url(url)
         self._pool_size = pool_size
-        self._pool: asyncpg.Pool | None = None
+        self._connections: Connections | None = None
 
     async def open(self) -> None:
         """Connect once, so that a wrong URL shows at once. May be called again after it failed."""
-        if self._pool is not None:
+        if self._connections is not None:
             return
+        connections = Connections(self._connect, self._pool_size)
         with translated():
-            pool = await asyncpg.create_pool(
-                self._url,
-                min_size=1,
-                max_size=self._pool_size,
-                timeout=CONNECT_TIMEOUT_SECONDS,
-                command_timeout=CLIENT_TIMEOUT_SECONDS,
-                connection_class=_PlainConnection,
-                max_inactive_connection_lifetime=300.0,
-                max_cacheable_statement_size=0,
-                max_cached_statement_lifetime=PLAN_LIFETIME_SECONDS,
-                statement_cache_size=0 if self.through_pgbouncer else 200,
-                server_settings=None if self.through_pgbouncer else SESSION_SETTINGS,
-            )
-        assert pool is not None
-        self._pool = pool
+            connections.give_back(await connections.take())
+        self._connections = connections
 
     async def close(self) -> None:
         """Let running statements end, for a while, and disconnect. Closing twice is safe."""
-        pool, self._pool = self._pool, None
-        if pool is None:
+        connections, self._connections = self._connections, None
+        if connections is None:
             return
         try:
             async with asyncio.timeout(CLIENT_TIMEOUT_SECONDS):
-                await pool.close()
+                await connections.close()
         except TimeoutError:
-            pool.terminate()
+            connections.terminate()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection of the pool, for as long as the block lasts. Driver errors leave it translated."""
-        if self._pool is None:
+        """A connection, for as long as the block lasts. Driver errors leave it translated."""
+        connections = self._connections
+        if connections is None:
             raise WrongUse("The ledger is not open. Call `await ledger.open()` first.")
         with translated():
-            async with self._pool.acquire(timeout=CONNECT_TIMEOUT_SECONDS) as connection:
-                try:
-                    yield connection
-                except FOREIGN as error:
-                    if leaves_connection_unsure(error):
-                        await self._throw_away(connection)
-                    raise
+            connection = await self._taken(connections)
+            try:
+                yield connection
+            except FOREIGN as error:
+                if leaves_connection_unsure(error):
+                    connections.distrust_all()
+                raise
+            except (asyncio.CancelledError, GeneratorExit):  # perhaps amid a statement, which goes on there
+                connections.distrust(connection)
+                raise
+            finally:
+                connections.give_back(connection)
 
-    async def _throw_away(self, connection: Connection) -> None:
-        """Close a connection, and have its neighbours, which are probably as dead, replaced at their next use."""
-        with suppress(asyncpg.InterfaceError):  # the driver has noticed and taken it from us already
-            connection.terminate()
-        if self._pool is not None:
-            await self._pool.expire_connections()
+    async def _taken(self, connections: Connections) -> Connection:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            return await connections.take()
+
+    async def _connect(self) -> Connection:
+        return await asyncpg.connect(
+            self._url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=CLIENT_TIMEOUT_SECONDS,
+            max_cacheable_statement_size=0,
+            max_cached_statement_lifetime=PLAN_LIFETIME_SECONDS,
+            statement_cache_size=0 if self.through_pgbouncer else 200,
+            server_settings=None if self.through_pgbouncer else SESSION_SETTINGS,
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
