@@ -7,7 +7,6 @@ in HTTP. Only the ledger stores the bare UUID.
 import os
 import re
 import threading
-import time
 
 from dayshift.domain.clock import unix_ms
 
