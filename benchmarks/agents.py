@@ -37,3 +37,12 @@ async def witnessed(ctx: Context, seconds: float) -> int:
         witness.write(f"{ctx.task_id} {ctx.attempt} {os.getpid()} {time.time()}\n")
     await asyncio.sleep(seconds)
     return ctx.attempt
+
+
+@agent(name="speaker", timeout=600)
+async def speaker(ctx: Context, words: int) -> int:
+    """Say one word every 100 ms."""
+    for n in range(words):
+        await ctx.emit("word", n=n)
+        await asyncio.sleep(0.1)
+    return words
