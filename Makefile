@@ -1,11 +1,12 @@
 # Everything needs only Python >= 3.11 and make: the first call sets up .venv from requirements.lock.
 #   make test    the gate: lint, types, walls, tests on real engines
 #   make demo    real requests through gateway, queue, workers and a local model, with a worker killed on the way
+#   make verify  random programs under random faults, every task accounted for (ARGS='--seed 7 --minutes 60')
 #   make bench   the questions of benchmarks/, one JSON answer each
 #   make fmt     format and mend what can be mended
 #   make lock    resolve requirements.lock anew from pyproject.toml (needs uv)
 
-.PHONY: test demo bench fmt lock setup lint types walls tests tests-by-url
+.PHONY: test demo verify bench fmt lock setup lint types walls tests tests-by-url
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -46,6 +47,9 @@ tests-by-url: setup
 
 demo: setup
 	$(BIN) examples/demo.py
+
+verify: setup
+	$(BIN) -m tests.verifier $(ARGS)
 
 bench: setup
 	$(BIN) -m benchmarks

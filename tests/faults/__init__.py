@@ -5,5 +5,6 @@ valkey.py      a Valkey on a fixed port: kill, freeze, empty, set back to an old
 proxy.py       a TCP proxy in front of anything: partition, delay, cut, and lose the reply of a chosen request
 dialects.py    what a proxy recognises: a script of the plane, a statement of the ledger, a route of the gateway
 processes.py   kill, freeze and thaw a process of ours
+ports.py       where a server that goes down finds its port free again
 clock.py       a child whose wall clock is wrong
 """

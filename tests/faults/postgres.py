@@ -12,8 +12,8 @@ from dayshift.embedded.folder import DataFolder
 from dayshift.embedded.identity import identities
 from dayshift.embedded.placement import place
 from dayshift.embedded.postgres import PostgresServer, make_cluster, start_postgres
-from dayshift.embedded.readiness import free_port
 from tests.faults import processes
+from tests.faults.ports import steady_port
 
 DISK_MB = 512
 LAST_FREE_BYTES = 64 * 1024
@@ -35,7 +35,7 @@ class Postgres:
         self._log = self._folder.log("postgres")
         programs = {"postgres": find_postgres(self._folder.binaries, data_major=None), "valkey": find_valkey()}
         self._placement = place(identities(None, None), programs, self._log)
-        self._port = free_port()
+        self._port = steady_port()
         self._server: PostgresServer | None = None
         self._frozen: list[int] = []
 

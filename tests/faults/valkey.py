@@ -11,8 +11,9 @@ import redis.asyncio
 
 from dayshift.embedded.binaries import find_valkey
 from dayshift.embedded.guarded import Guarded, Launch, spawn_guarded
-from dayshift.embedded.readiness import LOOPBACK, free_port, wait_until_ready
+from dayshift.embedded.readiness import LOOPBACK, wait_until_ready
 from tests.faults import processes
+from tests.faults.ports import steady_port
 
 # What the embedded engine is told, and a folder for snapshots. Nothing is saved unless a test asks.
 _CONFIG = """
@@ -36,7 +37,7 @@ class Valkey:
         self._folder = folder
         self._log = folder / "valkey.log"
         self._log.touch()
-        self._port = free_port()
+        self._port = steady_port()
         self._password = secrets.token_urlsafe(16)
         self.url = f"redis://:{self._password}@{LOOPBACK}:{self._port}"
         self._process: Guarded | None = None

@@ -1,0 +1,121 @@
+"""Runs both schedules side by side, heals everything, waits for quiet, and completes the record from the inside."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from tests.verifier import diary
+from tests.verifier.client import Client
+from tests.verifier.fleet import Fleet
+from tests.verifier.menu import strike
+from tests.verifier.plan import Planned
+from tests.verifier.player import Player
+from tests.verifier.programs import Program
+from tests.verifier.record import Record, seconds_of
+from tests.verifier.witness import Mark
+
+QUIET_SECONDS = 120.0
+READ_ROWS = """
+SELECT id, seq, status, attempt, failures, losses, worker_id, created_at, run_at, finished_at, error_code, error_message,
+    conversation, tenant, agent, priority, input, output FROM tasks ORDER BY seq
+"""
+
+
+async def drive(
+    fleet: Fleet, programs: Sequence[Program], plan: Sequence[Planned], say: Callable[[str], None]
+) -> Record:
+    """The whole run on a fleet that is ready."""
+    record = Record(programs=list(programs))
+    client = Client(fleet.doors, fleet.keys, record)
+    player = Player(client, record, fleet.witness_port)
+    playing = asyncio.create_task(_on_time(programs, player.play), name="programs")
+    faults = asyncio.create_task(_on_time(plan, lambda planned: _strike(fleet, planned, record, say)), name="faults")
+    await faults
+    say(f"faults are over: {len(record.hits)} of {len(plan)}; waiting for the programs")
+    await _until_quiet(playing, say)
+    await client.close()
+    await _complete(record, fleet)
+    return record
+
+
+async def _strike(fleet: Fleet, planned: Planned, record: Record, say: Callable[[str], None]) -> None:
+    hit = await strike(fleet, planned)
+    record.hits.append(hit)
+    say(f"fault {hit.number} {hit.kind} {list(hit.pids)} {hit.detail}")
+
+
+async def _on_time(items: Sequence[Any], do: Callable[[Any], Awaitable[None]]) -> None:
+    """Do each at its moment, whatever the others take; return when all are done."""
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for item in items:
+            await asyncio.sleep(max(0.0, item.at_seconds - (time.monotonic() - began)))
+            group.create_task(_as_coroutine(do(item)))
+
+
+async def _as_coroutine(awaitable: Awaitable[None]) -> None:
+    await awaitable
+
+
+async def _until_quiet(playing: asyncio.Task[None], say: Callable[[str], None]) -> None:
+    """Everything is healed: the programs must come to their ends now. Those that do not are cut off, and said to be."""
+    _, late = await asyncio.wait({playing}, timeout=QUIET_SECONDS)
+    for task in late:
+        say(f"programs have not ended {QUIET_SECONDS:g} s after the last fault")
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _complete(record: Record, fleet: Fleet) -> None:
+    connection = await asyncpg.connect(fleet.postgres.url)
+    await _until_all_ended(connection)
+    record.rows = [_row(found) for found in await connection.fetch(READ_ROWS)]
+    record.diary = await diary.read(connection)
+    record.conversations_unfinished = await connection.fetchval(
+        "SELECT count(*) FROM conversations WHERE unfinished > 0"
+    )
+    await connection.close()
+    lines = (fleet.folder / "marks.jsonl").read_text().splitlines()
+    record.marks = [msgspec.convert(json.loads(line), Mark) for line in lines]
+    await _look_from_outside(record, fleet)
+
+
+async def _until_all_ended(connection: asyncpg.Connection) -> None:
+    """A task that nobody awaits may still run when the programs are over."""
+    try:
+        async with asyncio.timeout(QUIET_SECONDS):
+            while await connection.fetchval("SELECT count(*) FROM tasks WHERE finished_at IS NULL"):
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        return  # what has not ended is found by the account
+
+
+async def _look_from_outside(record: Record, fleet: Fleet) -> None:
+    """Every task once more over HTTP, and every stream that was followed once more from its beginning."""
+    client = Client(fleet.doors, fleet.keys, Record())
+    for label, ids in record.task_ids.items():
+        for task_id in ids:
+            path, tenant = f"/v1/tasks/{task_id}", record.errands[label].tenant
+            reply = await client.ask("look", "GET", path, label=label, tenant=tenant, door=1)
+            if reply.status == 200:
+                record.shown[task_id] = reply.body
+            if label in record.readings:
+                stream = client.events(f"{path}/events", label=label, tenant=tenant, door=0, after=0)
+                record.streams[label] = [event async for event in stream]
+    await client.close()
+
+
+def _row(found: asyncpg.Record) -> dict[str, Any]:
+    row = dict(found)
+    row["id"] = f"task_{row['id']}"
+    row["worker_id"] = str(row["worker_id"]) if row["worker_id"] else None
+    for name in ("created_at", "run_at", "finished_at"):
+        row[name] = seconds_of(row[name]) if row[name] is not None else None
+    for name in ("input", "output"):
+        row[name] = json.loads(row[name]) if row[name] is not None else None
+    return row

@@ -1,0 +1,224 @@
+"""Random programs: what the clients of a run do. A pure function of the seed, one program at a time.
+
+A program is a few *errands* (tasks to come) and a line of *acts* on them that are played in order. What an errand must
+come to follows from its own fields and from the acts on it (see oracle.py), never from what happens to be faulty.
+"""
+
+import random
+from hashlib import sha256
+
+from msgspec import Struct
+
+TENANTS = ("ada", "bob", "cyd")
+BOBS_CONCURRENCY = 4  # bob's tasks run at most so many at once
+CAPPED_CONCURRENCY = 3  # so do those of the agent `capped`
+MAX_ATTEMPTS = 3  # of the agents; a task that fails so often is a dead letter
+DOORS = 2  # the supervised gateways, and the lone one
+
+
+class Errand(Struct, frozen=True, kw_only=True):
+    """One task to come. Its label is its idempotency key, and what the witness knows it by."""
+
+    label: str
+    agent: str = "steps"
+    tenant: str = "ada"
+    steps: int = 2
+    step_ms: int = 50
+    fails: int = 0  # so many of its attempts fail
+    broken: bool = False  # every attempt fails, until a person mends it
+    priority: int = 5
+    conversation: str | None = None
+    delay_seconds: float = 0.0
+
+    def body(self) -> dict[str, object]:
+        """The request that submits it."""
+        fields: dict[str, object] = {"agent": self.agent, "input": self.input(), "priority": self.priority}
+        if self.conversation is not None:
+            fields["conversation"] = self.conversation
+        if self.delay_seconds:
+            fields["delay"] = self.delay_seconds
+        return fields
+
+    def input(self) -> dict[str, object]:
+        names = ("label", "steps", "step_ms", "fails", "broken")
+        return {name: getattr(self, name) for name in names}
+
+
+class Submit(Struct, frozen=True, tag=True):
+    """Submit one by one, each after the answer for the one before; `repeats` times more with the same key, at both doors."""
+
+    labels: tuple[str, ...]
+    repeats: int = 0
+
+
+class SubmitAtOnce(Struct, frozen=True, tag=True):
+    """Submit all at the same moment, at both doors."""
+
+    labels: tuple[str, ...]
+
+
+class SubmitBatch(Struct, frozen=True, tag=True):
+    labels: tuple[str, ...]
+
+
+class Misuse(Struct, frozen=True, tag=True):
+    """Submit another body with the same key: it must be refused."""
+
+    label: str
+
+
+class Cancel(Struct, frozen=True, tag=True):
+    label: str
+    after_seconds: float
+
+
+class Follow(Struct, frozen=True, tag=True):
+    """Read the event stream to its end; hang up after so many events each time, and resume at the other door."""
+
+    label: str
+    hang_up_after: int
+
+
+class Await(Struct, frozen=True, tag=True):
+    """Long-poll until it has ended."""
+
+    label: str
+
+
+class Replay(Struct, frozen=True, tag=True):
+    """Wait for the dead letter, mend what broke it, and retry it."""
+
+    label: str
+
+
+Act = Submit | SubmitAtOnce | SubmitBatch | Misuse | Cancel | Follow | Await | Replay
+
+
+class Program(Struct, frozen=True, kw_only=True):
+    number: int
+    at_seconds: float
+    door: int
+    kind: str
+    errands: tuple[Errand, ...]
+    acts: tuple[Act, ...]
+
+
+def result_of(label: str, steps: int) -> str:
+    """What an errand must return: a chain over its steps, so that a step left out or done out of turn shows."""
+    chain = label
+    for step in range(steps):
+        chain = sha256(f"{chain}:{step}".encode()).hexdigest()[:16]
+    return chain
+
+
+def make_programs(seed: int, count: int, seconds: float) -> list[Program]:
+    """The programs of a run, spread over its time."""
+    return [make_program(seed, number, (number + 0.5) * seconds / count) for number in range(count)]
+
+
+def make_program(seed: int, number: int, at_seconds: float) -> Program:
+    """One program. It depends on the seed and its number alone, whatever the length of the run."""
+    dice = random.Random(f"program {seed} {number}")
+    kind = dice.choices([kind for kind, _, _ in KINDS], [weight for _, weight, _ in KINDS])[0]
+    make = next(make for name, _, make in KINDS if name == kind)
+    errands, acts = make(dice, f"{seed}-{number}")
+    return Program(
+        number=number,
+        at_seconds=at_seconds,
+        door=dice.randrange(DOORS),
+        kind=kind,
+        errands=tuple(errands),
+        acts=tuple(acts),
+    )
+
+
+Made = tuple[list[Errand], list[Act]]
+
+
+def _errand(dice: random.Random, label: str, **fields: object) -> Errand:
+    """An errand with random work: mostly short, now and then long enough to outlive a lost lease."""
+    agent = dice.choices(["steps", "capped", "plain_steps"], [8, 1, 2])[0]
+    is_long = agent == "steps" and dice.random() < 0.12
+    chosen: dict[str, object] = {
+        "agent": agent,
+        "tenant": dice.choices(TENANTS, [5, 3, 2])[0],
+        "steps": dice.randint(8, 16) if is_long else dice.randint(0, 4),
+        "step_ms": dice.randint(400, 1200) if is_long else dice.randint(0, 250),
+        "priority": dice.choice([0, 3, 5, 5, 5, 9]),
+        **fields,
+    }
+    return Errand(label=label, **chosen)  # type: ignore[arg-type] # chosen by name
+
+
+def _single(dice: random.Random, name: str) -> Made:
+    errand = _errand(dice, f"{name}-0")
+    return [errand], [Submit((errand.label,)), _watch(dice, errand.label)]
+
+
+def _repeated(dice: random.Random, name: str) -> Made:
+    errand = _errand(dice, f"{name}-0")
+    misuse: list[Act] = [Misuse(errand.label)] if dice.random() < 0.5 else []
+    return [errand], [Submit((errand.label,), repeats=dice.randint(1, 4)), *misuse, Await(errand.label)]
+
+
+def _batch(dice: random.Random, name: str) -> Made:
+    tenant = dice.choice(TENANTS)
+    errands = [_errand(dice, f"{name}-{index}", tenant=tenant) for index in range(dice.randint(2, 12))]
+    labels = tuple(errand.label for errand in errands)
+    return errands, [SubmitBatch(labels), *(Await(label) for label in labels)]
+
+
+def _conversation(dice: random.Random, name: str) -> Made:
+    shared: dict[str, object] = {"tenant": dice.choice(TENANTS), "conversation": f"talk-{name}"}
+    errands = [
+        _errand(dice, f"{name}-{index}", **shared, fails=dice.choice([0, 0, 0, 1]), steps=dice.randint(1, 3))
+        for index in range(dice.randint(2, 6))
+    ]
+    labels = tuple(errand.label for errand in errands)
+    submit = dice.choice([Submit(labels), SubmitAtOnce(labels), SubmitBatch(labels)])
+    cancel: list[Act] = [Cancel(dice.choice(labels), dice.uniform(0, 1))] if dice.random() < 0.25 else []
+    return errands, [submit, *cancel, *(Await(label) for label in labels)]
+
+
+def _delayed(dice: random.Random, name: str) -> Made:
+    errand = _errand(dice, f"{name}-0", delay_seconds=round(dice.uniform(0.2, 8), 2))
+    return [errand], [Submit((errand.label,)), _watch(dice, errand.label)]
+
+
+def _failing(dice: random.Random, name: str) -> Made:
+    errand = _errand(dice, f"{name}-0", fails=dice.randint(1, MAX_ATTEMPTS - 1))
+    return [errand], [Submit((errand.label,)), _watch(dice, errand.label)]
+
+
+def _dead_letter(dice: random.Random, name: str) -> Made:
+    errand = _errand(dice, f"{name}-0", broken=True, steps=dice.randint(0, 2))
+    replay: list[Act] = [Replay(errand.label)] if dice.random() < 0.7 else []
+    return [errand], [Submit((errand.label,)), *replay, Await(errand.label)]
+
+
+def _cancelled_queued(dice: random.Random, name: str) -> Made:
+    errand = _errand(dice, f"{name}-0", delay_seconds=3600.0)
+    return [errand], [Submit((errand.label,)), Cancel(errand.label, dice.uniform(0, 2)), Await(errand.label)]
+
+
+def _cancelled_running(dice: random.Random, name: str) -> Made:
+    errand = _errand(dice, f"{name}-0", agent="steps", steps=dice.randint(2, 12), step_ms=dice.randint(50, 500))
+    cancel = Cancel(errand.label, dice.uniform(0, 3))
+    return [errand], [Submit((errand.label,)), cancel, _watch(dice, errand.label)]
+
+
+def _watch(dice: random.Random, label: str) -> Act:
+    return Follow(label, dice.choice([1, 2, 3, 1000])) if dice.random() < 0.5 else Await(label)
+
+
+KINDS = (
+    ("single", 30, _single),
+    ("repeated", 8, _repeated),
+    ("batch", 8, _batch),
+    ("conversation", 14, _conversation),
+    ("delayed", 8, _delayed),
+    ("failing", 10, _failing),
+    ("dead_letter", 6, _dead_letter),
+    ("cancelled_queued", 4, _cancelled_queued),
+    ("cancelled_running", 8, _cancelled_running),
+)

@@ -1,0 +1,115 @@
+"""How long it took after each fault until its harm was undone. Three measures, each from what was written down:
+
+reentry   a process with attempts was killed, frozen or cut off: from the blow until the last of the attempts that it
+          held then was started again elsewhere, or ended (by itself, if it kept its lease)
+flow      a plane was hit: from the moment that it was whole again (from the blow, if nothing needs healing) until a
+          task ended that was accepted after that moment
+door      a gateway was hit: likewise, until a request was answered that was sent to its door after that moment
+"""
+
+import math
+from bisect import bisect_right
+from collections import defaultdict
+
+from msgspec import Struct
+
+from tests.verifier.record import Entry, Hit, Record
+
+MEASURES = {
+    **dict.fromkeys(("worker", "lone-worker", "machine", "supervisor"), "reentry"),
+    **dict.fromkeys(("gateway", "lone-gateway", "door"), "door"),
+}
+
+
+class Recovery(Struct, frozen=True, kw_only=True):
+    kind: str
+    measure: str
+    count: int
+    p50_seconds: float
+    p99_seconds: float
+    longest_seconds: float
+
+
+def recoveries_of(record: Record) -> list[Recovery]:
+    """By kind of fault; those that had nothing to recover from (an idle worker) are left out."""
+    watch = _Watch(record)
+    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for hit in record.hits:
+        measure = MEASURES.get(hit.kind.partition(".")[0], "flow")
+        took = getattr(watch, measure)(hit)
+        if took is not None:
+            seconds[hit.kind, measure].append(took)
+    return [
+        Recovery(
+            kind=kind,
+            measure=measure,
+            count=len(took),
+            p50_seconds=percentile(took, 0.5),
+            p99_seconds=percentile(took, 0.99),
+            longest_seconds=max(took),
+        )
+        for (kind, measure), took in sorted(seconds.items())
+    ]
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The smallest value that at least that share of them does not exceed."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)]
+
+
+class _Watch:
+    """The record, ready for questions about moments."""
+
+    def __init__(self, record: Record) -> None:
+        self._held = _holdings(record.diary)
+        lives = sorted((row["created_at"], row["finished_at"]) for row in record.rows if row["finished_at"])
+        self._accepted = [created for created, _ in lives]
+        self._first_end = _suffix_minimum([finished for _, finished in lives])
+        self._answers: dict[int, tuple[list[float], list[float]]] = {}
+        by_door = defaultdict(list)
+        for answer in record.answers:
+            if answer.status in {200, 202}:
+                by_door[answer.door].append((answer.sent_at, answer.answered_at))
+        for door, pairs in by_door.items():
+            pairs.sort()
+            self._answers[door] = [sent for sent, _ in pairs], _suffix_minimum([answered for _, answered in pairs])
+
+    def reentry(self, hit: Hit) -> float | None:
+        """Until everything that its processes held has been taken up again or has ended."""
+        let_go = [
+            until for pid in hit.pids for since, until in self._held[pid] if since <= hit.began_at < until < math.inf
+        ]
+        return max(let_go) - hit.began_at if let_go else None
+
+    def flow(self, hit: Hit) -> float | None:
+        return _first_after(self._accepted, self._first_end, hit.healed_at)
+
+    def door(self, hit: Hit) -> float | None:
+        took = [_first_after(*self._answers[door], hit.healed_at) for door in hit.doors if door in self._answers]
+        known = [seconds for seconds in took if seconds is not None]
+        return max(known) if known else None
+
+
+def _holdings(diary: list[Entry]) -> dict[int, list[tuple[float, float]]]:
+    """For each process, from when to when it held each attempt."""
+    held: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    running: dict[str, Entry] = {}
+    for entry in diary:
+        start = running.pop(entry.task_id, None)
+        if start is not None and start.pid is not None:
+            held[start.pid].append((start.at, entry.at))
+        if entry.status == "running":
+            running[entry.task_id] = entry
+    return held
+
+
+def _suffix_minimum(values: list[float]) -> list[float]:
+    for index in range(len(values) - 2, -1, -1):
+        values[index] = min(values[index], values[index + 1])
+    return values
+
+
+def _first_after(begins: list[float], first_ends: list[float], moment: float) -> float | None:
+    index = bisect_right(begins, moment)
+    return first_ends[index] - moment if index < len(begins) else None

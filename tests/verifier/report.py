@@ -1,0 +1,98 @@
+"""The figures of a run, for people and as JSON, and for each violation the evidence that is needed to mend it."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.verifier.oracle import Violation
+from tests.verifier.record import Record
+from tests.verifier.recovery import Recovery
+
+NEAR_SECONDS = 40.0  # of the faults that are shown with a violation
+NEVER = (
+    "lost",
+    "accepted twice",
+    "completed twice",
+    "two at once",
+    "side effect",
+    "out of order",
+    "wrong result",
+    "illegal change",
+    "loss without cause",
+    "stream",
+    "answer",
+)
+
+
+def figures_of(record: Record, violations: list[Violation], recoveries: list[Recovery]) -> dict[str, Any]:
+    found = Counter(violation.kind for violation in violations)
+    return {
+        "programs": len(record.programs),
+        "tasks": len(record.rows),
+        "attempts": sum(row["attempt"] for row in record.rows),
+        "losses": sum(row["losses"] for row in record.rows),
+        "faults": len(record.hits),
+        "faults_by_kind": dict(sorted(Counter(hit.kind for hit in record.hits).items())),
+        "recoveries": msgspec.to_builtins(recoveries),
+        "answers": dict(sorted(Counter(_answer(answer.status, answer.trouble) for answer in record.answers).items())),
+        "violations": {kind: found[kind] for kind in NEVER},
+    }
+
+
+def _answer(status: int, trouble: str) -> str:
+    return str(status) if status else f"none: {trouble}"
+
+
+def text_of(figures: dict[str, Any]) -> str:
+    work = f"{figures['programs']} programs, {figures['tasks']} tasks, {figures['attempts']} attempts"
+    lines = [
+        f"{work} ({figures['losses']} lost with their worker), {figures['faults']} faults",
+        f"answers: {', '.join(f'{count} x {what}' for what, count in figures['answers'].items())}",
+        "",
+        f"{'fault':28}{'times':>6}   recovery p50 / p99 / longest, in seconds",
+    ]
+    recoveries = {recovery["kind"]: recovery for recovery in figures["recoveries"]}
+    for kind, count in figures["faults_by_kind"].items():
+        known = recoveries.get(kind)
+        took = (
+            f"{known['p50_seconds']:.2f} / {known['p99_seconds']:.2f} / {known['longest_seconds']:.2f} "
+            f"({known['measure']}, {known['count']} times)"
+            if known
+            else "nothing to recover"
+        )
+        lines.append(f"{kind:28}{count:>6}   {took}")
+    lines += ["", *(f"{kind:28}{count:>6}" for kind, count in figures["violations"].items())]
+    return "\n".join(lines)
+
+
+def keep_evidence(folder: Path, record: Record, violations: list[Violation]) -> None:
+    """One file a violation: the task's row, diary, marks, sights and stream, and the faults near in time."""
+    evidence = folder / "violations"
+    for number, violation in enumerate(violations):
+        evidence.mkdir(exist_ok=True)
+        path = evidence / f"{number:03}-{violation.kind.replace(' ', '-')}.json"
+        path.write_text(json.dumps(_evidence(record, violation), indent=1, default=str))
+
+
+def _evidence(record: Record, violation: Violation) -> dict[str, Any]:
+    task_id, label = violation.task_id, violation.label
+    rows = [row for row in record.rows if row["id"] == task_id or row["input"]["label"] == label]
+    label = label or next((row["input"]["label"] for row in rows), "")
+    entries = [entry for entry in record.diary if entry.task_id in {row["id"] for row in rows}]
+    moments = [violation.at] if violation.at else [entry.at for entry in entries]
+    near = [hit for hit in record.hits if any(hit.began_at - 2 <= at <= hit.healed_at + NEAR_SECONDS for at in moments)]
+    return {
+        "violation": msgspec.to_builtins(violation),
+        "errand": msgspec.to_builtins(record.errands.get(label)),
+        "rows": rows,
+        "diary": msgspec.to_builtins(entries),
+        "marks": [msgspec.to_builtins(mark) for mark in record.marks if mark.label == label],
+        "answers": [msgspec.to_builtins(answer) for answer in record.answers if answer.label == label],
+        "sights": [msgspec.to_builtins(sight) for sight in record.sights if sight.label == label],
+        "reading": msgspec.to_builtins(record.readings.get(label)),
+        "stream": msgspec.to_builtins(record.streams.get(label)),
+        "faults near in time": msgspec.to_builtins(near),
+    }

@@ -1,0 +1,70 @@
+"""One run from nothing to its account: schedules from the seed, a fleet of its own, the drive, the judgement."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from tests.verifier.account import violations_of
+from tests.verifier.driver import drive
+from tests.verifier.fleet import Fleet
+from tests.verifier.menu import MENU
+from tests.verifier.oracle import Violation
+from tests.verifier.plan import Kind, make_plan
+from tests.verifier.programs import make_programs
+from tests.verifier.recovery import recoveries_of
+from tests.verifier.report import figures_of, keep_evidence
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """`faults`: all, fast, none, or a list of names and beginnings of names: `worker,valkey.emptied`."""
+
+    seed: int = 1
+    programs: int = 250
+    minutes: float = 3.0
+    faults: str = "all"
+    every_seconds: float = 2.5
+
+
+async def verify(options: Options, folder: Path, say: Callable[[str], None]) -> tuple[dict[str, Any], list[Violation]]:
+    """The figures, and what must never happen and did. Logs, report and evidence are left in the folder."""
+    seconds = options.minutes * 60
+    fleet = Fleet(folder)
+    programs = make_programs(options.seed, options.programs, seconds)
+    kinds = kinds_of(options.faults, can_fill_disk=fleet.can_fill_disk)
+    plan = make_plan(options.seed, seconds, kinds, options.every_seconds)
+    try:
+        await fleet.start()
+        say(f"ready: {len(programs)} programs and {len(plan)} faults in {seconds:.0f} s")
+        record = await drive(fleet, programs, plan, say)
+    finally:
+        await fleet.stop()
+    violations = violations_of(record)
+    figures = {
+        "seed": options.seed,
+        "minutes": options.minutes,
+        **figures_of(record, violations, recoveries_of(record)),
+    }
+    (folder / "report.json").write_text(json.dumps(figures, indent=1))
+    keep_evidence(folder, record, violations)
+    return figures, violations
+
+
+def kinds_of(wanted: str, *, can_fill_disk: bool) -> list[Kind]:
+    """Those faults of the menu."""
+    kinds = [kind for kind, _ in MENU.values() if can_fill_disk or kind.name != "postgres.disk-full"]
+    if wanted == "all":
+        return kinds
+    if wanted == "fast":
+        return [kind for kind in kinds if kind.is_fast]
+    words = [] if wanted == "none" else wanted.split(",")
+    for word in words:
+        if not any(_is_named(kind, word) for kind in kinds):
+            raise SystemExit(f"no such fault: {word}; there are {', '.join(kind.name for kind in kinds)}")
+    return [kind for kind in kinds if any(_is_named(kind, word) for word in words)]
+
+
+def _is_named(kind: Kind, word: str) -> bool:
+    return kind.name == word or kind.name.startswith(f"{word}.")
