@@ -1,6 +1,7 @@
 """Within a priority tenants share by weight, whatever their backlogs."""
 
 import asyncio
+import random
 
 import crowd
 import pytest
@@ -153,3 +154,41 @@ async def test_what_a_long_running_task_costs_is_known_when_it_ends_however_many
     assert await plane._wire.ask(b"HEXISTS", credit, "slow")
     await plane.ack(slow, [Ack(task_id, 0.5)])
     assert not await plane._wire.ask(b"HEXISTS", credit, "slow"), "it owes nothing: the ring has gone on by more"
+
+
+AGENTS = (("x", -1), ("y", 9))
+
+
+async def _in_a_fresh_epoch(plane, backlog, weights, caps, batches):
+    """What a worker is given by claims of these sizes; before, everybody has paid for something."""
+    plane.epoch += 1
+    await plane.write_marker()
+    await plane.apply_policy(1, weights, caps)
+    await plane.enqueue(backlog)
+    worker_id = crowd.worker()
+    given = await crowd.claim(plane, worker_id, 7, AGENTS)
+    await plane.ack(worker_id, [crowd.Ack(task_id, 0.01 * n) for n, task_id in enumerate(given)])
+    for batch in batches:
+        given += await crowd.claim(plane, worker_id, batch, AGENTS)
+    return given
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_a_claim_of_many_gives_what_claims_of_one_give(plane, seed):
+    draw = random.Random(seed)
+    tenants = [f"t{n}" for n in range(draw.choice([1, 2, 30]))]
+    weights = {tenant: draw.choice([0.5, 1, 3, 100]) for tenant in tenants}
+    caps = {tenant: draw.choice([None, None, 0, 2, 5]) for tenant in tenants}
+    backlog = [
+        place
+        for _ in range(draw.randrange(20, 60))
+        for place in crowd.places(
+            draw.choice([1, 1, 2, 9]),
+            tenant=draw.choice(tenants),
+            agent=draw.choice("xy"),
+            priority=draw.choice([0, 5, 5, 9]),
+        )
+    ]
+    many = await _in_a_fresh_epoch(plane, backlog, weights, caps, [draw.randrange(2, 60) for _ in range(4)])
+    ones = await _in_a_fresh_epoch(plane, backlog, weights, caps, [1] * len(many))
+    assert many == ones[: len(many)]

@@ -105,8 +105,19 @@ async def test_a_stream_lives_as_long_as_its_task_and_the_setting_say(plane):
     plane.finished_seconds = 60
     await plane.append([event("t", 0, "task.cancelled")])
     assert 0 < await lives() <= 60
+    await plane.append([event("t", 1, "task.queued")])  # a person retries the dead letter
+    assert 6 * 86_400 < await lives() <= 7 * 86_400
     await plane.expire("t", 5)
     assert 0 < await lives() <= 5
+
+
+async def test_a_stream_that_goes_on_for_long_lives_on(plane):
+    long_ago = await plane.now_us() - 2 * 3_600_000_000
+    fields = (b"attempt", 1, b"type", b"task.started", b"data", b"{}")
+    await plane._wire.ask(b"XADD", keys.stream("t"), f"{long_ago}-0", *fields)
+    await plane.expire("t", 5)
+    await plane.append([event("t", 1, "agent.event")])
+    assert int(await plane._wire.ask(b"TTL", keys.stream("t"))) > 6 * 86_400
 
 
 async def test_a_stream_is_bounded(plane):

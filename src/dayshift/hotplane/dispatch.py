@@ -105,5 +105,5 @@ def _lane(parts: Sequence[bytes]) -> Lane:
 
 
 def _flattened_ack(ack: Ack) -> tuple[str | int, ...]:
-    again = flattened(ack.again) if ack.again is not None else ("", "", 0, "", 0, 0)
+    again = ("again", *flattened(ack.again)) if ack.again is not None else ("",)
     return (ack.task_id, repr(float(ack.slot_seconds)), *again)

@@ -16,8 +16,21 @@ end
 
 local ROOT = STATE .. EPOCH .. ':'
 
+local keys = {} -- name -> of -> key: a script asks for the same few over and over
+
 local function key(name, of)
-  return ROOT .. NAME[name] .. (of or '')
+  of = of or ''
+  local of_name = keys[name]
+  if not of_name then
+    of_name = {}
+    keys[name] = of_name
+  end
+  local made = of_name[of]
+  if not made then
+    made = ROOT .. NAME[name] .. of
+    of_name[of] = made
+  end
+  return made
 end
 
 local NOW_MS

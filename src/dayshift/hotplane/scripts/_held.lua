@@ -1,6 +1,26 @@
 -- include: _queue
 -- include: _wake
 -- What workers hold. Each worker's count and digest are kept with every change; digest.py says what the digest is.
+-- The sets of ids are written once a call, like numbers: finish() does it.
+
+local held_changes = {} -- worker -> id -> whether it came (or else it went)
+
+local function note_held(worker, id, came)
+  held_changes[worker] = held_changes[worker] or {}
+  held_changes[worker][id] = came
+end
+
+local function write_held()
+  for worker, ids in pairs(held_changes) do
+    local came, went = {}, {}
+    for id, is_here in pairs(ids) do
+      table.insert(is_here and came or went, id)
+    end
+    call_in_pieces('SADD', key('held', worker), came)
+    call_in_pieces('SREM', key('held', worker), went)
+  end
+  held_changes = {}
+end
 
 local DIGEST_MODULUS = 4503599627370496 -- 2^52
 
@@ -19,7 +39,7 @@ end
 local function hold(worker, task, charged, weight)
   redis.call(
     'HSET', key('task', task.id), 'state', 'held', 'worker', worker, 'charged', exact(charged), 'weight', exact(weight))
-  redis.call('SADD', key('held', worker), task.id)
+  note_held(worker, task.id, true)
   count_held(worker, task, 1)
 end
 
@@ -28,7 +48,7 @@ local function is_held_by(task, worker)
 end
 
 local function let_go(worker, task)
-  redis.call('SREM', key('held', worker), task.id)
+  note_held(worker, task.id, false)
   count_held(worker, task, -1)
   touched[task.agent] = true
   if policy_of(task.tenant).cap >= 0 then
@@ -41,4 +61,22 @@ local function give_back(worker, task)
   let_go(worker, task)
   refund(task)
   put_in_lane(task)
+end
+
+-- The end of every script that changes state: write what was counted, then wake for what became possible.
+local function finish()
+  write_held()
+  write_corrections()
+  write_numbers()
+  write_turns()
+  for agent in pairs(touched) do
+    if alarmed[agent] or next(turns_of(agent)) then
+      alarmed[agent] = nil
+      wake(agent)
+    end
+  end
+  for agent in pairs(alarmed) do
+    wake(agent)
+  end
+  touched, alarmed = {}, {}
 end

@@ -119,13 +119,12 @@ local function mean_inverse_weight(ring)
   return mean > 0 and mean or 1
 end
 
--- A tenant whose time was `time` is served: the ring's time is its, and its own goes on.
-local function charge_slot(ring, tenant, time, weight)
+-- A tenant whose time was `time` is served: the ring's time is its, and its own is to go on by what is answered / weight.
+local function charge_slot(ring, time, weight)
   local charged = mean_slot_seconds(ring)
   local inverse = number_of(RINGSTATE, ring .. ':u')
   set_number(RINGSTATE, ring .. ':u', inverse > 0 and inverse + MEAN_SHARE * (1 / weight - inverse) or 1 / weight)
   set_number(RINGSTATE, ring .. ':v', math.max(ring_time(ring), time))
-  redis.call('ZADD', key('ring', ring), exact(time + charged / weight), tenant)
   return charged
 end
 

@@ -44,8 +44,8 @@ local function put_in_lane(task)
   touched[task.agent] = true
 end
 
-local function lane_became_shorter(agent, priority, tenant)
-  add(READY, agent, -1)
+local function lane_became_shorter(agent, priority, tenant, by)
+  add(READY, agent, -by)
   note_thirst(agent, priority, tenant)
 end
 
@@ -55,7 +55,7 @@ local function take_out_of_lane(task)
     if redis.call('EXISTS', lane) == 0 then
       leave_ring(task.agent, task.priority, task.tenant)
     end
-    lane_became_shorter(task.agent, task.priority, task.tenant)
+    lane_became_shorter(task.agent, task.priority, task.tenant, 1)
   end
 end
 

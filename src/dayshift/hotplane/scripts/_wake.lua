@@ -18,20 +18,3 @@ local function wake(agent)
     end
   end
 end
-
--- The end of every script that changes state: write what was counted, then wake for what became possible.
-local function finish()
-  write_corrections()
-  write_numbers()
-  write_turns()
-  for agent in pairs(touched) do
-    if alarmed[agent] or next(turns_of(agent)) then
-      alarmed[agent] = nil
-      wake(agent)
-    end
-  end
-  for agent in pairs(alarmed) do
-    wake(agent)
-  end
-  touched, alarmed = {}, {}
-end

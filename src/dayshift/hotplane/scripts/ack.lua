@@ -1,7 +1,7 @@
 -- Free the slots of tasks that a worker is done with, and queue again those that the ledger has queued again.
 -- KEYS  marker
--- ARGV  call; worker; then for each: id, slot seconds, and a place to queue (id, agent, priority,
---       tenant, seq, due ms; all empty: none), which may be another task's (the conversation's next)
+-- ARGV  call; worker; then for each: id, slot seconds, and '' or 'again' with a place to queue: id, agent, priority,
+--       tenant, seq, due ms
 -- Reply how many slots were freed
 -- Promise: of a task that this worker does not hold nothing is changed, so a repeat frees nothing twice and a worker
 -- that was superseded takes nothing from its successor. Places are queued in any case.
@@ -18,10 +18,11 @@ while ARGV[at] do
     forget_task(task.id)
     freed = freed + 1
   end
-  if ARGV[at + 2] ~= '' then
-    announce(place_at(at + 2), false)
+  if ARGV[at + 2] == 'again' then
+    announce(place_at(at + 3), false)
+    at = at + 6
   end
-  at = at + 8
+  at = at + 3
 end
 finish()
 return freed

@@ -12,6 +12,7 @@
 
 local KEEP, UNFINISHED_SECONDS, FINISHED_SECONDS, WRITER = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local PUSHED_BYTES = 65536
+local HOUR_US = 3600 * 1000000
 local FINAL = { ['task.succeeded'] = true, ['task.failed'] = true, ['task.cancelled'] = true }
 local OF_A_RUN = { ['task.started'] = true, ['task.waiting'] = true, ['task.retrying'] = true, ['agent.event'] = true }
 
@@ -39,6 +40,19 @@ local function is_refused(last, attempt, type, data)
   return FINAL[last.type] and OF_A_RUN[type]
 end
 
+local function hour_of(number)
+  return math.floor(number / HOUR_US)
+end
+
+-- Of an unfinished stream with the first event of each hour: once for all that follow closely.
+local function set_time_to_live(stream, last, type, number)
+  if FINAL[type] then
+    redis.call('EXPIRE', stream, FINISHED_SECONDS)
+  elseif FINAL[last.type] or hour_of(number) ~= hour_of(last.number) then
+    redis.call('EXPIRE', stream, UNFINISHED_SECONDS)
+  end
+end
+
 local function append(task, attempt, type, data)
   local stream = STREAM .. task
   local last = last_of(stream)
@@ -49,7 +63,7 @@ local function append(task, attempt, type, data)
   local number_text = string.format('%.0f', number)
   redis.call(
     'XADD', stream, 'MAXLEN', '~', KEEP, number_text .. '-0', 'attempt', attempt, 'type', type, 'data', data)
-  redis.call('EXPIRE', stream, FINAL[type] and FINISHED_SECONDS or UNFINISHED_SECONDS)
+  set_time_to_live(stream, last, type, number)
   local pushed = #data <= PUSHED_BYTES and data or ''
   redis.call('PUBLISH', TASK_CHANNEL .. task, number_text .. '|' .. type .. '|' .. pushed)
   return number

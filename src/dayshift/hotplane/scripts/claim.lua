@@ -6,7 +6,7 @@
 -- the ids of it that the worker still holds; the cost grows with count and the number of agents, not with the backlog.
 -- A worker that gets fewer than count is idle: it will be woken. One that leaves work behind wakes another for each agent
 -- that has some, as it may have promoted tasks of agents that the next to wake does not run.
--- include: _held
+-- include: _serving
 
 local PROMOTED_A_CLAIM = 200
 
@@ -26,59 +26,42 @@ local function has_work(agent)
   return room[agent] > 0 and next(turns_of(agent)) ~= nil
 end
 
+-- Of two rings the one that was served longer ago; either may be missing.
+local function earlier(one, other)
+  if one and other then
+    return one.turn < other.turn and one or other
+  end
+  return one or other
+end
+
 -- The ring that is next: of the highest priority, or, for an aged slot, below it; there the one served longest ago.
 local function pick()
-  local highest
-  for _, agent in ipairs(agents) do
-    if room[agent] > 0 then
-      for priority in pairs(turns_of(agent)) do
-        highest = math.max(highest or 0, tonumber(priority))
-      end
-    end
-  end
-  if not highest then
-    return nil
-  end
-  local is_aged = (number_of(TURNS, slots) + 1) % AGED_SLOT == 0
-  local top, below = {}, {}
+  local top, below
   for _, agent in ipairs(agents) do
     if room[agent] > 0 then
       for priority, turn in pairs(turns_of(agent)) do
-        local best = tonumber(priority) == highest and top or below
-        if not best.turn or turn < best.turn then
-          best.agent, best.priority, best.turn = agent, priority, turn
+        local ring = { agent = agent, priority = priority, level = tonumber(priority), turn = turn }
+        if not top or ring.level > top.level then
+          top, below = ring, earlier(top, below)
+        elseif ring.level < top.level then
+          below = earlier(ring, below)
+        else
+          top = earlier(ring, top)
         end
       end
     end
   end
-  local best = is_aged and below.turn and below or top
-  return best.agent, best.priority
+  local is_aged = (number_of(TURNS, slots) + 1) % AGED_SLOT == 0
+  return is_aged and below or top
 end
 
--- The first task of the ring's first tenant; nil when that tenant had to step aside.
-local function serve(agent, priority)
-  local ring = ring_of(agent, priority)
-  local first = redis.call('ZRANGE', key('ring', ring), 0, 0, 'WITHSCORES')
-  local tenant, time = first[1], tonumber(first[2])
-  if is_at_cap(tenant) then
-    move_aside(agent, priority, tenant)
-    return nil
+local function note_served(ring)
+  local agent = ring.agent
+  if turns_of(agent)[ring.priority] then
+    set_turn(agent, ring.priority, next_turn())
   end
-  local lane = lane_of(agent, priority, tenant)
-  local id = redis.call('ZPOPMIN', key('lane', lane))[1]
-  local weight = policy_of(tenant).weight
-  local charged = charge_slot(ring, tenant, time, weight)
-  if redis.call('EXISTS', key('lane', lane)) == 0 then
-    leave_ring(agent, priority, tenant)
-  end
-  if turns_of(agent)[priority] then
-    set_turn(agent, priority, next_turn())
-  end
-  lane_became_shorter(agent, priority, tenant)
-  hold(worker, { id = id, agent = agent, tenant = tenant }, charged, weight)
   room[agent] = room[agent] - 1
   add(TURNS, slots, 1)
-  return id
 end
 
 local function take_new()
@@ -88,15 +71,18 @@ local function take_new()
   touched, alarmed = {}, {} -- this worker takes of it what it can, and then wakes the next
   local ids = {}
   while #ids < count do
-    local agent, priority = pick()
-    if not agent then
+    local ring = pick()
+    if not ring then
       break
     end
-    local id = serve(agent, priority)
-    if id then
-      table.insert(ids, id)
+    local task, charged, weight = serve(ring.agent, ring.priority, count - #ids)
+    if task then
+      hold(worker, task, charged, weight)
+      note_served(ring)
+      ids[#ids + 1] = task.id
     end
   end
+  write_served()
   return ids
 end
 
