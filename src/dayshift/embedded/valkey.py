@@ -15,6 +15,16 @@ from dayshift.embedded.readiness import LOOPBACK, PortTaken, free_port, wait_unt
 _SECONDS_TO_START = 20.0
 _ATTEMPTS_AT_A_PORT = 5
 
+# A call with thousands of arguments allocates and frees them one by one. The C library keeps seven free blocks of a size
+# at hand and merges the rest each time that a large one is freed: a quarter of the server's CPU time. With a longer
+# list, and without the blocks that merging is for, the plane's scripts cost a third less (65-83 -> 41-51 microseconds a
+# task). A library that does not know a tunable ignores it.
+_ENVIRONMENT = {
+    "LC_ALL": "C",
+    "PATH": "/usr/bin:/bin",
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=2000:glibc.malloc.mxfast=0",
+}
+
 # The hot plane may forget, so nothing is written to disk; it must not forget *some* keys, so nothing is evicted.
 _CONFIG = """
 bind {host}
@@ -59,7 +69,7 @@ def _start(placement: Placement, log: Path, port: int, descriptors: list[int]) -
             stdin=_CONFIG.format(host=LOOPBACK, port=port, password=password),
             log=log,
             identity=placement.identity,
-            environment={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+            environment=_ENVIRONMENT,
             descriptors=[*descriptors, *placement.descriptors],
             stages=((signal.SIGTERM, 5.0),),
             death_signal=signal.SIGKILL,
