@@ -6,7 +6,6 @@ from requests_by_hand import request
 
 from dayshift.domain.stream import StreamEvent
 from dayshift.gateway import events as events_module
-from dayshift.gateway.drain import Drain
 from dayshift.gateway.events import EventStream, frame_of
 
 
@@ -49,7 +48,7 @@ def listening():
 async def test_a_silent_stream_beats(monkeypatch):
     monkeypatch.setattr(events_module, "HEARTBEAT_SECONDS", 0.01)
     sent = Sent()
-    stream = EventStream(nothing_happens(), listening(), Drain())
+    stream = EventStream(nothing_happens(), listening())
     sending = asyncio.create_task(stream.send(sent, closing=False))
     while sent.text.count(": heartbeat\n\n") < 3:
         await asyncio.sleep(0.01)
@@ -57,22 +56,12 @@ async def test_a_silent_stream_beats(monkeypatch):
     await asyncio.gather(sending, return_exceptions=True)
 
 
-async def test_a_leaving_gateway_says_how_to_resume():
-    sent, drain = Sent(), Drain()
-    sending = asyncio.create_task(EventStream(nothing_happens(), listening(), drain).send(sent, closing=False))
-    await asyncio.sleep(0)
-    drain.begin()
-    await sending
-    assert "resume with Last-Event-ID\nretry: " in sent.text
-    assert sent.is_complete
-
-
 async def test_events_that_end_without_a_final_one_say_how_to_resume():
     async def cut_short():
         yield StreamEvent(5, "task.queued", b"{}")
 
     sent = Sent()
-    await EventStream(cut_short(), listening(), Drain()).send(sent, closing=False)
+    await EventStream(cut_short(), listening()).send(sent, closing=False)
     assert sent.text.index("id: 5") < sent.text.index("resume with")
 
 
@@ -82,7 +71,7 @@ async def test_events_go_on_after_an_end_that_was_not_the_last():
             yield StreamEvent(number, kind, b"{}")
 
     sent = Sent()
-    await EventStream(retried(), listening(), Drain()).send(sent, closing=False)
+    await EventStream(retried(), listening()).send(sent, closing=False)
     assert [line[4:] for line in sent.text.splitlines() if line.startswith("id: ")] == ["1", "2", "3"]
     assert "resume with" not in sent.text
     assert sent.is_complete
@@ -98,7 +87,7 @@ async def test_a_reader_that_goes_ends_the_stream():
         finally:
             closed.set()
 
-    await EventStream(until_closed(), request(method="GET"), Drain()).send(Sent(), closing=False)
+    await EventStream(until_closed(), request(method="GET")).send(Sent(), closing=False)
     assert closed.is_set()
 
 
@@ -106,7 +95,7 @@ async def test_a_reader_that_does_not_read_is_cut_off(monkeypatch):
     monkeypatch.setattr(events_module, "SLOWEST_READ_SECONDS", 0.05)
     sent = Sent(reads=False)
     async with asyncio.timeout(2):
-        await EventStream(nothing_happens(), listening(), Drain()).send(sent, closing=False)
+        await EventStream(nothing_happens(), listening()).send(sent, closing=False)
     assert not sent.is_complete  # which makes the server cut the connection
 
 

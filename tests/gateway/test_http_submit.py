@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+from dayshift.hotplane import channels
+from dayshift.ledger.errors import BadRow
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -114,6 +117,37 @@ async def test_a_wait_ends_with_the_task(http, house, echo):
     answer = await waiting
     assert (answer.status_code, answer.json()["output"]) == (200, [1, 2])
     assert answer.headers["preference-applied"] == "wait=20"
+
+
+async def test_a_task_is_listened_for_before_it_is_accepted(http, house, echo, monkeypatch):
+    """So an end that comes at once cannot be missed, and the subscription costs the task no time."""
+    listened, listen, accept = [], house.services.pushes.listen, house.ledger.tasks.accept
+
+    async def note_listening(channel, handler):
+        await listen(channel, handler)
+        listened.append(channel)
+
+    async def accept_once_listened_for(tasks):
+        async with asyncio.timeout(5):
+            while channels.task(tasks[0].id) not in listened:
+                await asyncio.sleep(0)
+        return await accept(tasks)
+
+    monkeypatch.setattr(house.services.pushes, "listen", note_listening)
+    monkeypatch.setattr(house.services.intake._commits, "_write", accept_once_listened_for)
+    answer = await http.post("/v1/tasks", json=echo, headers={"prefer": "wait=1"})
+    assert answer.status_code == 202
+
+
+async def test_nobody_listens_on_for_a_task_that_was_not_accepted(http, house, echo, monkeypatch):
+    async def refuse(_tasks):
+        raise BadRow("refused")
+
+    monkeypatch.setattr(house.services.intake._commits, "_write", refuse)
+    answer = await http.post("/v1/tasks", json=echo, headers={"prefer": "wait=20"})
+    assert answer.status_code >= 400
+    await asyncio.sleep(0)
+    assert not house.services.waiters._awaited
 
 
 async def test_a_wait_that_is_over_says_how_it_stands(http, house, echo):

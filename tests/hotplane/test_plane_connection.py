@@ -161,7 +161,7 @@ async def test_a_subscription_survives_a_loss_and_says_so(through_proxy, proxy):
     sub = through_proxy.subscriber()
     messages = aiter(sub)
     await sub.add("one", "two")
-    await sub.remove("two")
+    sub.remove("two")
     await eventually(lambda: through_proxy.publish("two", "unheard"))
     await eventually(lambda: through_proxy.publish("one", "first"))
     assert await anext(messages) == ("one", b"first")
@@ -173,6 +173,25 @@ async def test_a_subscription_survives_a_loss_and_says_so(through_proxy, proxy):
         assert await anext(messages) == (channel, b"again")
     await sub.close()
     assert [message async for message in messages] == []
+    await sub.close()
+
+
+async def test_a_channel_that_is_wanted_again_at_once_is_heard(plane):
+    sub = plane.subscriber()
+    await sub.add("one")
+    sub.remove("one")
+    await sub.add("one")
+    assert await plane.publish("one", "hello") == 1
+    assert await anext(aiter(sub)) == ("one", b"hello")
+    await sub.close()
+
+
+async def test_a_message_is_handed_on_as_it_is_read(plane):
+    heard = asyncio.Queue()
+    sub = plane.subscriber(lambda channel, payload: heard.put_nowait((channel, payload)))
+    await sub.add("one")
+    await plane.publish("one", "hello")
+    assert await asyncio.wait_for(heard.get(), 5) == ("one", b"hello")
     await sub.close()
 
 

@@ -45,6 +45,7 @@ class Gateway(Door):
         self.keys = KeyRing(services.tasks.ledger.keys)
         self.table = route_table(services, self.drain, self.keys)
         super().__init__(Routes(self.table), Gatekeeper(self.keys, open_loopback=services.open_loopback), self.drain)
+        self.drain.on_begin(services.tasks.waiters.let_go)
         services.tasks.pulse.on_keys(self.keys.refresh)
 
     async def open(self) -> None:
@@ -74,7 +75,7 @@ def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[
         await tell_all()
 
     table = [
-        *task_routes(TaskDoor(tasks, services.settings, drain), Events(tasks, drain)),
+        *task_routes(TaskDoor(tasks, services.settings, drain), Events(tasks)),
         *list_routes(Lists(tasks)),
         *admin_routes(
             Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings, tell_all)

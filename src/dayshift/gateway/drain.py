@@ -4,7 +4,7 @@ Draining is how a gateway leaves without a failed request: it goes on to serve, 
 so that clients come back on another gateway; waits and streams end with a hint how to resume; then it stops.
 """
 
-import asyncio
+from collections.abc import Callable
 from typing import Literal
 
 Phase = Literal["starting", "serving", "draining"]
@@ -13,7 +13,7 @@ Phase = Literal["starting", "serving", "draining"]
 class Drain:
     def __init__(self) -> None:
         self.phase: Phase = "starting"
-        self._begun = asyncio.Event()
+        self._on_begin: list[Callable[[], None]] = []
 
     @property
     def is_draining(self) -> bool:
@@ -27,8 +27,9 @@ class Drain:
     def begin(self) -> None:
         """Start to leave. Calling it twice is safe."""
         self.phase = "draining"
-        self._begun.set()
+        while self._on_begin:
+            self._on_begin.pop()()
 
-    async def begun(self) -> None:
-        """Return when the gateway starts to leave."""
-        await self._begun.wait()
+    def on_begin(self, call: Callable[[], None]) -> None:
+        """Call when the gateway starts to leave."""
+        self._on_begin.append(call)

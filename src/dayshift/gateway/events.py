@@ -17,7 +17,6 @@ from msgspec import Meta, Struct
 from starlette.types import Send
 
 from dayshift.domain.stream import StreamEvent
-from dayshift.gateway.drain import Drain
 from dayshift.gateway.headers import last_event_id
 from dayshift.gateway.replies import CONNECTION_CLOSE, header
 from dayshift.gateway.request import Request
@@ -45,9 +44,8 @@ class After(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Events:
-    def __init__(self, services: Services, drain: Drain) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._drain = drain
 
     async def stream(self, request: Request) -> "EventStream":
         """The task's events from where the reader stopped."""
@@ -57,7 +55,7 @@ class Events:
         if await self._services.ledger.tasks.get(task_id, request.tenant) is None:
             raise no_such_task(task_id)
         events = self._services.waiters.stream(task_id, request.tenant, asked if resumed is None else resumed)
-        return EventStream(events, request, self._drain)
+        return EventStream(events, request)
 
 
 class EventStream:
@@ -65,10 +63,9 @@ class EventStream:
 
     status = 200
 
-    def __init__(self, events: AsyncIterator[StreamEvent], request: Request, drain: Drain) -> None:
+    def __init__(self, events: AsyncIterator[StreamEvent], request: Request) -> None:
         self._events = cast("AsyncGenerator[StreamEvent]", events)
         self._request = request
-        self._drain = drain
 
     async def send(self, send: Send, *, closing: bool, without_body: bool = False) -> None:  # noqa: ARG002 - a stream is never the answer to HEAD
         headers = [*_HEADERS, CONNECTION_CLOSE] if closing else _HEADERS
@@ -85,14 +82,11 @@ class EventStream:
     async def _frames(self) -> AsyncGenerator[bytes]:
         yield _HELLO
         gone = asyncio.ensure_future(self._request.gone())
-        leaving = asyncio.ensure_future(self._drain.begun())
         upcoming = _next_of(self._events)
         is_at_an_end = False
         try:
             while True:
-                await asyncio.wait(
-                    [upcoming, gone, leaving], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
+                await asyncio.wait([upcoming, gone], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if upcoming.done():
                     event = upcoming.result()
                     if event is None:
@@ -102,15 +96,12 @@ class EventStream:
                     upcoming = _next_of(self._events)
                 elif gone.done():
                     return
-                elif leaving.done():
-                    break
                 else:
                     yield _HEARTBEAT
             if not is_at_an_end:
                 yield _RESUME
         finally:
             gone.cancel()
-            leaving.cancel()
             upcoming.cancel()
             await asyncio.gather(upcoming, return_exceptions=True)
             await self._events.aclose()

@@ -1,6 +1,5 @@
 """Tasks over HTTP: submit, look, wait, list, cancel, retry, erase."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from dayshift.gateway.problems import problem_of
 from dayshift.gateway.replies import NO_CONTENT, Headers, Reply, header, json_reply
 from dayshift.gateway.request import Request
 from dayshift.gateway.submissions import batch_items, one_request
+from dayshift.gateway.wait import Wait
 from dayshift.tasks.intake import Receipt
 from dayshift.tasks.services import Services
 
@@ -52,12 +52,20 @@ class TaskDoor:
         key = headers.idempotency_key(request)
         wait_seconds = headers.preferred_wait(request)
         body = await read_json(request, self._max_body_bytes)
-        receipt = await self._services.intake.submit(
-            one_request(body, key), tenant=request.tenant, trace_id=headers.trace_id(request)
-        )
+        wait = Wait(self._services.waiters, request, wait_seconds or 0)
+        try:
+            receipt = await self._services.intake.submit(
+                one_request(body, key),
+                tenant=request.tenant,
+                trace_id=headers.trace_id(request),
+                before_commit=wait.begin,
+            )
+        except BaseException:
+            wait.end()
+            raise
         if wait_seconds is None:
             return self._accepted(request, receipt.task, 202, replayed=receipt.replayed)
-        task = await self._at_its_end(request, receipt.task, wait_seconds)
+        task = await self._at_its_end(wait, receipt.task, request.tenant)
         applied = header("preference-applied", f"wait={wait_seconds}")
         return self._accepted(request, task, 200 if task.is_final else 202, applied, replayed=receipt.replayed)
 
@@ -79,7 +87,8 @@ class TaskDoor:
         wait_seconds = request.query(Look).wait
         task = await self._get(task_id, request.tenant)
         if wait_seconds:
-            task = await self._at_its_end(request, task, min(wait_seconds, headers.LONGEST_WAIT_SECONDS))
+            wait = Wait(self._services.waiters, request, min(wait_seconds, headers.LONGEST_WAIT_SECONDS))
+            task = await self._at_its_end(wait, task, request.tenant)
         return json_reply(task, 200, self._hint(task) if wait_seconds else ())
 
     async def list(self, request: Request) -> Reply:
@@ -122,25 +131,17 @@ class TaskDoor:
             raise no_such_task(task_id)
         return task
 
-    async def _at_its_end(self, request: Request, task: Task, seconds: float) -> Task:
-        """The task when it has ended, or as it is after so many seconds, when this gateway drains, or nobody listens.
+    async def _at_its_end(self, wait: Wait, task: Task, tenant: str) -> Task:
+        """The task when it has ended, or as it is after the wait.
 
         The task exists whatever becomes of the wait: when a dependency goes away meanwhile it is answered as last seen.
         """
-        if task.is_final or seconds <= 0 or self._drain.is_draining:
-            return task
-        waiting = asyncio.ensure_future(self._services.waiters.wait(task.id, request.tenant, seconds, known=True))
-        endings = [asyncio.ensure_future(request.gone()), asyncio.ensure_future(self._drain.begun())]
         try:
-            await asyncio.wait([waiting, *endings], return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done() and (finished := waiting.result()) is not None:
-                return finished
-            return task if endings[0].done() else await self._get(task.id, request.tenant)
+            return await wait.end_of(task) or await self._get(task.id, tenant)
         except DependencyAway:
             return task
         finally:
-            for unfinished in (waiting, *endings):
-                unfinished.cancel()
+            wait.end()
 
     def _hint(self, task: Task) -> Headers:
         """A wait that this gateway cuts short as it leaves says: ask again, on the connection that you get next."""

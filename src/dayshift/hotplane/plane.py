@@ -71,9 +71,9 @@ class Plane(Dispatch, Leases, Epochs, Streams):
         """Close the connection; closing twice is safe."""
         await self._wire.close()
 
-    def subscriber(self) -> Subscription:
-        """A connection of its own for push messages; one a process is enough."""
-        return Subscription(self._wire.address, timeout_seconds=self._wire.timeout_seconds)
+    def subscriber(self, take: Callable[[str, bytes], None] | None = None) -> Subscription:
+        """A connection of its own for push messages, handed to `take`; one a process is enough."""
+        return Subscription(self._wire.address, timeout_seconds=self._wire.timeout_seconds, take=take)
 
     async def publish(self, channel: str, payload: str) -> int:
         """Push a message; answers how many connections received it."""

@@ -49,6 +49,11 @@ class Streams:
         begins = [_event(*entry) for entry in first]
         return StreamPage([_event(*entry) for entry in entries], bool(begins) and begins[0].type == QUEUED)
 
+    async def last(self, task_id: str) -> StreamEvent | None:
+        """The latest event."""
+        entries = await self._state.wire.ask(b"XREVRANGE", keys.stream(task_id), "+", "-", "COUNT", 1)
+        return _event(*entries[0]) if entries else None
+
     async def now_us(self) -> int:
         """The plane's clock in microseconds."""
         seconds, microseconds = await self._state.wire.ask(b"TIME")

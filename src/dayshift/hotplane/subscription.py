@@ -1,12 +1,15 @@
 """Push messages: one connection a process, with channels that come and go.
 
 It keeps its own connection alive: after a loss it connects again (with backoff), subscribes to everything that is wanted
-and then yields `RECONNECTED`, since messages may have been missed: whoever waits must look again.
+and then says `RECONNECTED`, since messages may have been missed: whoever waits must look again.
+
+A message is handed on in the very step that reads it: it is what somebody waits for, and a queue in between would cost it
+a turn of the event loop. UNSUBSCRIBEs can wait: those of one turn leave together, in the next.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
 from dayshift.domain.clock import monotonic_seconds
@@ -19,18 +22,26 @@ RECONNECTED: Final = "reconnected"
 
 
 class Subscription:
-    """`async for channel, payload in subscription`; `add` and `remove` at any time. Closed by `close`."""
+    """`take(channel, payload)` hears every message and must not raise; without it, iterate: `async for channel, payload`.
 
-    def __init__(self, address: Address, *, timeout_seconds: float) -> None:
+    `add` and `remove` at any time. Closed by `close`.
+    """
+
+    def __init__(
+        self, address: Address, *, timeout_seconds: float, take: Callable[[str, bytes], None] | None = None
+    ) -> None:
         self._address = address
         self._timeout_seconds = timeout_seconds
+        self._hand_on = take or self._keep_for_iteration
         self._wanted: set[str] = set()
         self._confirmed: set[str] = set()
         self._unanswered: dict[str, int] = {}  # SUBSCRIBEs on the wire: only the last one's answer confirms
+        self._unwanted: set[str] = set()
         self._waiting: dict[str, asyncio.Event] = {}
         self._messages: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue()
         self._line: PushLine | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._unsubscribing: asyncio.Task[None] | None = None
         self._closed = False
 
     async def open(self) -> None:
@@ -46,6 +57,7 @@ class Subscription:
         await self.open()
         new = [channel for channel in channels if channel not in self._wanted]
         self._wanted.update(new)
+        self._unwanted.difference_update(new)
         if new and self._line is not None:
             await self._subscribe(self._line, new)
         with contextlib.suppress(TimeoutError):
@@ -54,8 +66,8 @@ class Subscription:
                     while channel in self._wanted and channel not in self._confirmed:
                         await self._waiting.setdefault(channel, asyncio.Event()).wait()
 
-    async def remove(self, *channels: str) -> None:
-        """Unsubscribe; messages that are already here may still come out."""
+    def remove(self, *channels: str) -> None:
+        """Unsubscribe, soon; messages that are under way may still come out."""
         known = [channel for channel in channels if channel in self._wanted]
         self._wanted.difference_update(known)
         self._confirmed.difference_update(known)
@@ -63,9 +75,9 @@ class Subscription:
             waiting = self._waiting.pop(channel, None)
             if waiting is not None:
                 waiting.set()
-        if known and self._line is not None:
-            with contextlib.suppress(PlaneAway):  # the reader sees the loss as well
-                await self._line.send("UNSUBSCRIBE", *known)
+        self._unwanted.update(known)
+        if known and (self._unsubscribing is None or self._unsubscribing.done()):
+            self._unsubscribing = asyncio.create_task(self._unsubscribe(), name="hotplane-unsubscribe")
 
     async def __aiter__(self) -> AsyncIterator[tuple[str, bytes]]:
         await self.open()
@@ -81,6 +93,16 @@ class Subscription:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reader
             self._reader = None
+
+    def _keep_for_iteration(self, channel: str, payload: bytes) -> None:
+        self._messages.put_nowait((channel, payload))
+
+    async def _unsubscribe(self) -> None:
+        while self._unwanted and not self._closed:
+            unwanted, self._unwanted = self._unwanted, set()
+            if self._line is not None:
+                with contextlib.suppress(PlaneAway):  # the reader sees the loss as well
+                    await self._line.send("UNSUBSCRIBE", *unwanted)
 
     async def _subscribe(self, line: PushLine, channels: Iterable[str]) -> None:
         for channel in channels:
@@ -98,7 +120,7 @@ class Subscription:
                     self._line = line
                     await self._resubscribe(line)
                     if connected_before:
-                        self._messages.put_nowait((RECONNECTED, b""))
+                        self._hand_on(RECONNECTED, b"")
                     connected_before = True
                     await self._read(line)
             except DayshiftError:  # also a refusal, e.g. of a password that is being changed: it may be accepted again
@@ -122,7 +144,7 @@ class Subscription:
     def _take(self, message: list[bytes]) -> None:
         kind, channel = message[0], message[1].decode()
         if kind == b"message":
-            self._messages.put_nowait((channel, message[2]))
+            self._hand_on(channel, message[2])
         elif kind == b"subscribe":
             self._unanswered[channel] = self._unanswered.get(channel, 1) - 1
             if not self._unanswered[channel]:

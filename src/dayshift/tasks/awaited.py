@@ -13,10 +13,10 @@ from dayshift.tasks import events
 class Awaited:
     """What is known of its end, and whom to wake.
 
-    `fetch_end` is called with the number of a final event that was too large to be pushed whole.
+    `fetch_end` is called for a final event that was too large to be pushed whole.
     """
 
-    def __init__(self, task_id: str, fetch_end: Callable[["Awaited", int], None]) -> None:
+    def __init__(self, task_id: str, fetch_end: Callable[["Awaited"], None]) -> None:
         self.task_id = task_id
         self._fetch_end = fetch_end
         self.waiters = 0
@@ -33,7 +33,7 @@ class Awaited:
         if notice.type not in FINAL_EVENTS:
             self.wake()
         elif notice.data is None:
-            self._fetch_end(self, notice.number)
+            self._fetch_end(self)
         else:
             self.end(events.task_within(StreamEvent(notice.number, notice.type, notice.data)))
 

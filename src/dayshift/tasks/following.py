@@ -62,14 +62,12 @@ class Follower:
                     yield events.numbered(events.final(awaited.ended), _number_above(cursor.number))
                 return
 
-    async def ending(self, task_id: str, after: int = 0) -> Task | None:
-        """The ended task, if its stream says so already (above a number, to read less of it)."""
-        last: StreamEvent | None = None
-        while (page := await self._read(task_id, after)) is not None and page.events:
-            last = page.events[-1]
-            after = last.number
-            if len(page.events) < PAGE_EVENTS:
-                break
+    async def ending(self, task_id: str) -> Task | None:
+        """The ended task, if its stream says so already."""
+        try:
+            last = await self._plane.last(task_id)
+        except PlaneAway:
+            return None
         return events.task_within(last) if last is not None and last.is_final else None
 
     async def _read(self, task_id: str, after: int, limit: int | None = None) -> StreamPage | None:

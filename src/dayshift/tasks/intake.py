@@ -10,6 +10,7 @@ A request with an idempotency key that is known already gets the task that the k
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -63,8 +64,17 @@ class Intake:
         self._commit_deadline_seconds = commit_deadline_seconds
         self._commits = GroupCommit[NewTask, Accepted]("accept", ledger.tasks.accept)
 
-    async def submit(self, request: TaskRequest, *, tenant: str, trace_id: str | None = None) -> Receipt:
+    async def submit(
+        self,
+        request: TaskRequest,
+        *,
+        tenant: str,
+        trace_id: str | None = None,
+        before_commit: Callable[[str], None] | None = None,
+    ) -> Receipt:
         """Accept one request: when this returns, the row is committed.
+
+        `before_commit` hears the id that the task will have, unless the request turns out to be a repeat.
 
         Raises `InvalidInput` (also code `unknown_agent`, `idempotency_key_reused`), `Conflict` (code
         `conversation_busy`), `Refused` (codes `queue_full`, `tenant_full`), `LedgerAway`.
@@ -81,6 +91,8 @@ class Intake:
             if (receipt := await self._replay_without_room(request, new)) is not None:
                 return receipt
             raise
+        if before_commit is not None:
+            before_commit(new.id)
         accepted = await self._commits.submit(
             new, _ROW_BYTES + len(new.input) + len(new.metadata), deadline_seconds=self._commit_deadline_seconds
         )

@@ -4,12 +4,10 @@ A push only makes things faster. Whoever listens must also find out without it: 
 which is why `on_reconnected` asks everybody to look again.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from dayshift.domain.events import Fault
 from dayshift.hotplane import RECONNECTED, Plane, Subscription
-from dayshift.tasks.background import Background
 from dayshift.telemetry import emit
 
 Handler = Callable[[bytes], None]
@@ -18,11 +16,9 @@ Handler = Callable[[bytes], None]
 class Pushes:
     """Opened by the first who listens."""
 
-    def __init__(self, plane: Plane, background: Background) -> None:
+    def __init__(self, plane: Plane) -> None:
         self._plane = plane
-        self._background = background
         self._subscription: Subscription | None = None
-        self._reader: asyncio.Task[None] | None = None
         self._handlers: dict[str, list[Handler]] = {}
         self._reconnected: list[Callable[[], None]] = []
 
@@ -33,13 +29,13 @@ class Pushes:
             handlers.append(handler)
         await self._opened().add(channel)
 
-    async def leave(self, channel: str, handler: Handler) -> None:
+    def leave(self, channel: str, handler: Handler) -> None:
         """Take a handler back; the last one ends the subscription to that channel."""
         handlers = self._handlers.get(channel, [])
         if handler in handlers:
             handlers.remove(handler)
         if not handlers and self._handlers.pop(channel, None) is not None and self._subscription is not None:
-            await self._subscription.remove(channel)
+            self._subscription.remove(channel)
 
     def on_reconnected(self, callback: Callable[[], None]) -> None:
         """Messages may have been missed: look again."""
@@ -47,31 +43,26 @@ class Pushes:
 
     async def close(self) -> None:
         """Hear nothing more. Safe to repeat."""
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
-            self._reader = None
         if self._subscription is not None:
             await self._subscription.close()
             self._subscription = None
 
     def _opened(self) -> Subscription:
         if self._subscription is None:
-            self._subscription = self._plane.subscriber()
-            self._reader = self._background.spawn(self._read(self._subscription), where="tasks.pushes")
+            self._subscription = self._plane.subscriber(self._take)
         return self._subscription
 
-    async def _read(self, subscription: Subscription) -> None:
-        async for channel, payload in subscription:
-            if channel == RECONNECTED:
-                for callback in self._reconnected:
-                    callback()
-            else:
-                self._dispatch(channel, payload)
+    def _take(self, channel: str, payload: bytes) -> None:
+        if channel == RECONNECTED:
+            for callback in self._reconnected:
+                _reported(callback)
+        else:
+            for handler in list(self._handlers.get(channel, ())):
+                _reported(handler, payload)
 
-    def _dispatch(self, channel: str, payload: bytes) -> None:
-        for handler in list(self._handlers.get(channel, ())):
-            try:
-                handler(payload)
-            except Exception as error:  # noqa: BLE001 - one listener's fault must not deafen the others
-                emit(Fault.of("tasks.pushes", error))
+
+def _reported(listener: Callable[..., None], *said: bytes) -> None:
+    try:
+        listener(*said)
+    except Exception as error:  # noqa: BLE001 - one listener's fault must not deafen the others
+        emit(Fault.of("tasks.pushes", error))

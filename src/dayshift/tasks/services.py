@@ -48,7 +48,7 @@ class Services:
         self.plane = plane
         self.settings = settings
         self.background = background = Background()
-        self.pushes = pushes = Pushes(plane, background)
+        self.pushes = pushes = Pushes(plane)
         self.pulse = Pulse(ledger, background, worker_id)
         self.epoch = EpochWatch(ledger, plane, background)
         self.policy = Policy(plane, settings)

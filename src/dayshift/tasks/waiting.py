@@ -86,11 +86,15 @@ class Waiters:
         if self._awaited and not self._is_closed:
             self._background.spawn(self._sweep(), where="tasks.waiting")
 
-    async def close(self) -> None:
+    def let_go(self) -> None:
         """Let every waiter return: waits answer None, streams end without a final event (the reader resumes elsewhere)."""
         self._is_closed = True
         for awaited in self._awaited.values():
             awaited.let_go()
+
+    async def close(self) -> None:
+        """Let everybody go, and sweep no more."""
+        self.let_go()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -114,7 +118,7 @@ class Waiters:
             awaited.waiters -= 1
             if not awaited.waiters:
                 self._awaited.pop(task_id, None)
-                await self._pushes.leave(channels.task(task_id), awaited.hear)
+                self._pushes.leave(channels.task(task_id), awaited.hear)
 
     async def _look(self, task_id: str, tenant: str) -> Task:
         task = await self._lookup.get(task_id)
@@ -126,11 +130,11 @@ class Waiters:
         task = await self._look(task_id, tenant)
         return task if task.is_final else None
 
-    def _fetch_end(self, awaited: Awaited, number: int) -> None:
-        self._background.spawn(self._read_end(awaited, number), where="tasks.waiting")
+    def _fetch_end(self, awaited: Awaited) -> None:
+        self._background.spawn(self._read_end(awaited), where="tasks.waiting")
 
-    async def _read_end(self, awaited: Awaited, number: int) -> None:
-        task = await self._follower.ending(awaited.task_id, number - 1)
+    async def _read_end(self, awaited: Awaited) -> None:
+        task = await self._follower.ending(awaited.task_id)
         if task is not None:
             awaited.end(task)
 

@@ -30,8 +30,8 @@ class Hearing:
         """Hear what is pushed to that worker; nothing is missed once this returns."""
         await self._services.pushes.listen(channels.worker(worker_id), self._hear_push)
 
-    async def leave(self, worker_id: str) -> None:
-        await self._services.pushes.leave(channels.worker(worker_id), self._hear_push)
+    def leave(self, worker_id: str) -> None:
+        self._services.pushes.leave(channels.worker(worker_id), self._hear_push)
 
     def _hear_push(self, payload: bytes) -> None:
         word, _, task_id = payload.decode().partition(" ")

@@ -222,7 +222,7 @@ class Worker:
         self._lease = lease
         self._heartbeat.follow(lease)
         self._claimer.wake()
-        await self._hearing.leave(lost.worker_id)
+        self._hearing.leave(lost.worker_id)
         emit(WorkerReady(worker_id=self.worker_id, agents=sorted(self._loaded.agents), slots=self._slots.total))
 
     async def _drain(self, claiming: asyncio.Task[None]) -> None:
