@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
@@ -74,6 +75,27 @@ async def test_a_waiter_is_served_by_the_sweep_while_the_plane_is_away(far_house
     task = await waiting
     assert task is not None
     assert task.status is Status.SUCCEEDED
+
+
+async def test_an_open_stream_waits_for_the_ledger(far_house: House, ledger_line: Proxy) -> None:
+    """The plane has forgotten the stream, so the reader needs a snapshot; and just then the ledger is away."""
+    receipt = await far_house.submit()
+    await far_house.told()
+    async with aclosing(far_house.services.waiters.stream(receipt.task.id, TENANT)) as stream:
+        assert (await anext(stream)).type == "task.queued"
+        await far_house.plane.forget(receipt.task.id)
+        await ledger_line.cut()
+        upcoming = asyncio.ensure_future(anext(stream))
+        far_house.services.waiters.look_again()
+
+        async def is_away() -> bool:
+            return far_house.services.pulse.ledger_is_away
+
+        await eventually(is_away)
+        assert not upcoming.done()
+        await ledger_line.restore()
+        async with asyncio.timeout(20):
+            assert (await upcoming).type == "task.snapshot"
 
 
 async def test_acks_and_events_are_repeated_until_answered(far_house: House, plane_line: Proxy) -> None:

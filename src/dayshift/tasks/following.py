@@ -8,6 +8,8 @@ happens when the plane was lost, when the stream has expired, and when it was cu
 first reader writes the snapshot, so that all resume from the same entry. Where events stand there already, the snapshot
 belongs to its reader alone, under the number right below that of the next event.
 
+A ledger that is away when it is needed is waited for: to end the stream then would look like an end, or like a gateway that died.
+
 A stream that lacks its end (the plane was lost after it, or the writer has not come through yet) gets the final event
 from the ledger.
 """
@@ -23,6 +25,7 @@ from dayshift.hotplane import Plane, StreamPage
 from dayshift.tasks import events
 from dayshift.tasks.awaited import Awaited
 from dayshift.tasks.lookup import Lookup
+from dayshift.tasks.patience import until_answered
 
 PAGE_EVENTS = 500
 WRITER_GRACE_SECONDS = 1.0  # between the commit of an end and its event in the stream
@@ -99,7 +102,7 @@ class Follower:
         return events.numbered(events.snapshot(await self._current(awaited)), number - 1)
 
     async def _current(self, awaited: Awaited) -> Task:
-        current = awaited.ended or await self._lookup.get(awaited.task_id)
+        current = awaited.ended or await until_answered(lambda: self._lookup.get(awaited.task_id))
         if current is None:
             raise NotFound(f"no task {awaited.task_id}: it was erased")
         return current

@@ -25,6 +25,7 @@ from dayshift.tasks.awaited import Awaited
 from dayshift.tasks.background import Background
 from dayshift.tasks.following import Follower
 from dayshift.tasks.lookup import Lookup
+from dayshift.tasks.patience import until_answered
 from dayshift.tasks.pushes import Pushes
 from dayshift.telemetry import emit
 
@@ -70,10 +71,10 @@ class Waiters:
     async def stream(self, task_id: str, tenant: str, after: int = 0) -> AsyncGenerator[StreamEvent]:
         """The task's events with numbers above `after`: history, then live, until the final event, which ends it.
 
-        Raises `NotFound` at the first step. An async generator: close it (`aclose`) when the reader goes away.
+        Raises `NotFound` at the first step, and waits while the ledger is away. An async generator: close it (`aclose`) when the reader goes away.
         """
         async with self._awaiting(task_id) as awaited:
-            task = await self._look(task_id, tenant)
+            task = await until_answered(lambda: self._look(task_id, tenant))
             if task.is_final:
                 awaited.end(task)
             async with aclosing(self._follower.follow(awaited, task, after)) as following:
