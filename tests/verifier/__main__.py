@@ -5,15 +5,19 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+from tests.verifier.oracle import Violation
 from tests.verifier.report import text_of
-from tests.verifier.run import Options, verify
+from tests.verifier.run import Options, judge_again, verify
 
 SHOWN = 20
 
 
 def main() -> int:
     given = _arguments()
+    if given.judge:
+        return _tell(given.judge, *judge_again(given.judge))
     folder = Path(given.folder or f".verifier/{time.strftime('%m%d-%H%M%S')}-seed-{given.seed}").resolve()
     folder.mkdir(parents=True)
     options = Options(
@@ -25,7 +29,10 @@ def main() -> int:
         if not given.quiet:
             print(f"{time.monotonic() - began:7.1f}  {text}", file=sys.stderr, flush=True)
 
-    figures, violations = asyncio.run(verify(options, folder, say))
+    return _tell(folder, *asyncio.run(verify(options, folder, say)))
+
+
+def _tell(folder: Path, figures: dict[str, Any], violations: list[Violation]) -> int:
     print(text_of(figures))
     for violation in violations[:SHOWN]:
         print(f"\n{violation.kind}: {violation.label} {violation.task_id}\n    {violation.text}")
@@ -44,6 +51,9 @@ def _arguments() -> argparse.Namespace:
         "--every", type=float, default=defaults.every_seconds, help="seconds between faults, on average"
     )
     parser.add_argument("--folder", help="for logs, report and evidence; must not exist yet")
+    parser.add_argument(
+        "--judge", type=Path, metavar="FOLDER", help="judge the record of a run once more, and run nothing"
+    )
     parser.add_argument("--quiet", action="store_true", help="do not say each fault as it happens")
     return parser.parse_args()
 

@@ -88,6 +88,12 @@ class Fleet:
                 while not await _is_ready(http, door):
                     await asyncio.sleep(0.1)
 
+    async def until_replaced(self, keeper: Keeper, pid: int, door: int) -> None:
+        """Wait until another process than that one serves the door, and all is well there."""
+        async with asyncio.timeout(READY_SECONDS), httpx2.AsyncClient() as http:
+            while keeper.pid in {0, pid} or not await _is_well(http, self.doors[door]):
+                await asyncio.sleep(0.1)
+
     async def stop(self) -> None:
         """End everything that was started, the last first; safe after any fault, and when the start broke off."""
         await self._closing.aclose()
@@ -176,6 +182,13 @@ class Fleet:
             for path, value in wanted.items():
                 answer = await http.put(f"{self.doors[0]}/v1/settings/{path}", json={"value": value})
                 answer.raise_for_status()
+
+
+async def _is_well(http: httpx2.AsyncClient, door: str) -> bool:
+    try:
+        return (await http.get(f"{door}/readyz")).status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 async def _is_ready(http: httpx2.AsyncClient, door: str) -> bool:

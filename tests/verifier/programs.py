@@ -138,7 +138,7 @@ Made = tuple[list[Errand], list[Act]]
 def _errand(dice: random.Random, label: str, **fields: object) -> Errand:
     """An errand with random work: mostly short, now and then long enough to outlive a lost lease."""
     agent = dice.choices(["steps", "capped", "plain_steps"], [8, 1, 2])[0]
-    is_long = agent == "steps" and dice.random() < 0.12
+    is_long = agent == "steps" and dice.random() < 0.25
     chosen: dict[str, object] = {
         "agent": agent,
         "tenant": dice.choices(TENANTS, [5, 3, 2])[0],

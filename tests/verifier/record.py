@@ -65,7 +65,9 @@ LEDGER, PLANE = "ledger", "plane"
 
 
 class Hit(Struct, kw_only=True):
-    """A fault as it happened. `healed_at` 0: not yet.
+    """A fault as it happened. Recovery counts from `over_at`: the blow itself, for a fault that does not last.
+
+    `healed_at` is later when somebody else must act first: a killed gateway's door is healed once its successor serves.
 
     `pids`: the processes that it hit, or that it cut off from the planes in `cuts`; without pids, a plane in `cuts` was
     away for everybody. `doors`: those where requests may have had no answer.
@@ -74,6 +76,7 @@ class Hit(Struct, kw_only=True):
     number: int = 0
     kind: str = ""
     began_at: float = 0.0
+    over_at: float = 0.0
     healed_at: float = 0.0
     pids: tuple[int, ...] = ()
     cuts: tuple[str, ...] = ()

@@ -83,10 +83,10 @@ class _Watch:
         return max(let_go) - hit.began_at if let_go else None
 
     def flow(self, hit: Hit) -> float | None:
-        return _first_after(self._accepted, self._first_end, hit.healed_at)
+        return _first_after(self._accepted, self._first_end, hit.over_at)
 
     def door(self, hit: Hit) -> float | None:
-        took = [_first_after(*self._answers[door], hit.healed_at) for door in hit.doors if door in self._answers]
+        took = [_first_after(*self._answers[door], hit.over_at) for door in hit.doors if door in self._answers]
         known = [seconds for seconds in took if seconds is not None]
         return max(known) if known else None
 

@@ -1,6 +1,7 @@
 """The figures of a run, for people and as JSON, and for each violation the evidence that is needed to mend it."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,6 @@ NEVER = (
 def figures_of(record: Record, violations: list[Violation], recoveries: list[Recovery]) -> dict[str, Any]:
     found = Counter(violation.kind for violation in violations)
     return {
-        "programs": len(record.programs),
         "tasks": len(record.rows),
         "attempts": sum(row["attempt"] for row in record.rows),
         "losses": sum(row["losses"] for row in record.rows),
@@ -71,6 +71,7 @@ def text_of(figures: dict[str, Any]) -> str:
 def keep_evidence(folder: Path, record: Record, violations: list[Violation]) -> None:
     """One file a violation: the task's row, diary, marks, sights and stream, and the faults near in time."""
     evidence = folder / "violations"
+    shutil.rmtree(evidence, ignore_errors=True)
     for number, violation in enumerate(violations):
         evidence.mkdir(exist_ok=True)
         path = evidence / f"{number:03}-{violation.kind.replace(' ', '-')}.json"

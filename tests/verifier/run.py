@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from tests.verifier.account import violations_of
@@ -14,8 +15,11 @@ from tests.verifier.menu import MENU
 from tests.verifier.oracle import Violation
 from tests.verifier.plan import Kind, make_plan
 from tests.verifier.programs import make_programs
+from tests.verifier.record import Record
 from tests.verifier.recovery import recoveries_of
 from tests.verifier.report import figures_of, keep_evidence
+
+REPORT, RECORD = "report.json", "record.json"
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -41,13 +45,24 @@ async def verify(options: Options, folder: Path, say: Callable[[str], None]) -> 
         record = await drive(fleet, programs, plan, say)
     finally:
         await fleet.stop()
+    (folder / RECORD).write_bytes(msgspec.json.encode(record))
+    return judge_run(options, folder, record)
+
+
+def judge_again(folder: Path) -> tuple[dict[str, Any], list[Violation]]:
+    """The account of a run that was recorded before: after a change of what is judged, or of how."""
+    record = msgspec.json.decode((folder / RECORD).read_bytes(), type=Record)
+    options = msgspec.convert(json.loads((folder / REPORT).read_text()), Options)
+    return judge_run(options, folder, record)
+
+
+def judge_run(options: Options, folder: Path, record: Record) -> tuple[dict[str, Any], list[Violation]]:
     violations = violations_of(record)
     figures = {
-        "seed": options.seed,
-        "minutes": options.minutes,
+        **msgspec.to_builtins(options),
         **figures_of(record, violations, recoveries_of(record)),
     }
-    (folder / "report.json").write_text(json.dumps(figures, indent=1))
+    (folder / REPORT).write_text(json.dumps(figures, indent=1))
     keep_evidence(folder, record, violations)
     return figures, violations
 

@@ -20,7 +20,9 @@ def sound() -> Record:
     program = Program(
         number=0, at_seconds=0, door=0, kind="conversation", errands=errands, acts=(Submit((FIRST, SECOND)),)
     )
-    record = Record(programs=[program], hits=[Hit(kind="worker.killed", began_at=2, healed_at=2, pids=(HELD_BY,))])
+    record = Record(
+        programs=[program], hits=[Hit(kind="worker.killed", began_at=2, over_at=2, healed_at=2, pids=(HELD_BY,))]
+    )
     record.diary = [
         _entry(1, 1.0, FIRST, None, "queued"),
         _entry(2, 1.1, SECOND, None, "queued"),
@@ -148,7 +150,7 @@ def _count_a_failure(record: Record) -> None:
 
 
 def _lose_without_cause(record: Record) -> None:
-    record.hits = [Hit(kind="valkey.emptied", began_at=2, healed_at=2.1, cuts=("plane",))]
+    record.hits = [Hit(kind="valkey.emptied", began_at=2, over_at=2, healed_at=2.1, cuts=("plane",))]
 
 
 def _answer_500(record: Record) -> None:

@@ -40,6 +40,7 @@ async def strike(fleet: Fleet, planned: Planned) -> Hit:
     async with blow(fleet, planned) as hit:
         hit.number, hit.kind, hit.began_at = planned.number, planned.kind, began_at
         await asyncio.sleep(planned.lasts_seconds)
+        hit.over_at = time.time() if planned.lasts_seconds else began_at
     hit.healed_at = time.time()
     return hit
 

@@ -62,7 +62,9 @@ async def gateway_frozen(fleet: Fleet, planned: Planned) -> Made:
 
 @fault("lone-gateway.killed", "lone gateway", weight=4)
 async def lone_gateway_killed(fleet: Fleet, planned: Planned) -> Made:
-    yield _kill(fleet.lone_gateway.pid, LONE)
+    pid = fleet.lone_gateway.pid
+    yield _kill(pid, LONE)
+    await fleet.until_replaced(fleet.lone_gateway, pid, LONE)
 
 
 @fault("lone-gateway.frozen", "lone gateway", weight=1, lasts=(2.0, 14.0))
@@ -88,8 +90,10 @@ async def maintenance_frozen(fleet: Fleet, planned: Planned) -> Made:
 async def supervisor_killed(fleet: Fleet, planned: Planned) -> Made:
     """Its children notice, drain and stop; the next supervisor takes the port when they have left it."""
     pids = [*fleet.supervised.children("worker"), *fleet.supervised.children("gateway")]
-    processes.kill(fleet.supervised.pid)
+    supervisor = fleet.supervised.pid
+    _kill(supervisor)
     yield Hit(pids=tuple(pids), doors=(SUPERVISED,))
+    await fleet.until_replaced(fleet.supervised, supervisor, SUPERVISED)
 
 
 @fault("supervisor.frozen", "machine", weight=1, lasts=PAST_THE_LEASE, slow=True)
@@ -120,7 +124,9 @@ async def lone_worker_clock_off(fleet: Fleet, planned: Planned) -> Made:
 async def lone_gateway_clock_off(fleet: Fleet, planned: Planned) -> Made:
     right = _set_clock(fleet.lone_gateway, fleet.folder, planned)
     yield Hit(doors=(LONE,))
+    wrong = fleet.lone_gateway.pid
     _set_back(fleet.lone_gateway, right)
+    await fleet.until_replaced(fleet.lone_gateway, wrong, LONE)
 
 
 @fault("maintenance.clock-off", "maintenance", weight=1, lasts=(8.0, 20.0))
