@@ -15,7 +15,7 @@ from dayshift.tasks.background import Background
 from dayshift.tasks.outbox import Outbox
 from dayshift.telemetry import subscribe
 
-from .conftest import AGENT, TENANT, Hands, House, eventually
+from .conftest import AGENT, TENANT, Hands, House, eventually, opened
 from .proxy import Proxy
 
 
@@ -73,6 +73,24 @@ async def test_a_waiter_is_served_by_the_sweep_while_the_plane_is_away(far_house
     await plane_line.cut()
     await far_house.services.finishing.finish(started, hands.id, Outcome(kind="succeeded", output=b"1"))
     task = await waiting
+    assert task is not None
+    assert task.status is Status.SUCCEEDED
+
+
+async def test_a_waiter_who_comes_while_the_plane_is_away_is_not_left_to_the_sweep(
+    far_house: House, plane_line: Proxy, ready_database_url: str, valkey_url: str
+) -> None:
+    """The task ended between its caller's look and the subscription, which nobody confirms."""
+    receipt = await far_house.submit()
+    await far_house.told()
+    await plane_line.cut()
+    async with opened(House(ready_database_url, valkey_url)) as near_house:
+        hands = await Hands(near_house).register()
+        await hands.claim_within(5)
+        await hands.run(receipt.task.id)
+    waiters = far_house.services.waiters
+    waiters._sweep_seconds_while_away = 60.0
+    task = await waiters.wait(receipt.task.id, TENANT, 20, known=True)
     assert task is not None
     assert task.status is Status.SUCCEEDED
 

@@ -18,7 +18,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from dayshift.domain.clock import now
-from dayshift.domain.errors import NotFound, PlaneAway
+from dayshift.domain.errors import LedgerAway, NotFound, PlaneAway
 from dayshift.domain.stream import SNAPSHOT, StreamEvent
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane, StreamPage
@@ -66,12 +66,22 @@ class Follower:
                 return
 
     async def ending(self, task_id: str) -> Task | None:
-        """The ended task, if its stream says so already."""
+        """The ended task, if its stream says so already.
+
+        While the plane does not answer the ledger is asked: the push may have been missed, too.
+        """
         try:
             last = await self._plane.last(task_id)
         except PlaneAway:
-            return None
+            return await self._ended_in_ledger(task_id)
         return events.task_within(last) if last is not None and last.is_final else None
+
+    async def _ended_in_ledger(self, task_id: str) -> Task | None:
+        try:
+            task = await self._lookup.get(task_id)
+        except LedgerAway:  # with both away, whoever waits is found by a sweep
+            return None
+        return task if task is not None and task.is_final else None
 
     async def _read(self, task_id: str, after: int, limit: int | None = None) -> StreamPage | None:
         """The next piece of a stream; None while the plane does not answer."""
