@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from dayshift import Context, agent
+from dayshift import Context, Retry, agent
 
 
 @agent(name="noop")
@@ -46,3 +46,10 @@ async def speaker(ctx: Context, words: int) -> int:
         await ctx.emit("word", n=n)
         await asyncio.sleep(0.1)
     return words
+
+
+@agent(name="fails_once")
+async def fails_once(ctx: Context, n: int) -> int:
+    if ctx.attempt == 1:
+        raise Retry(after=0.05, message="not at the first time")
+    return n
