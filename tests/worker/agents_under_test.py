@@ -81,6 +81,15 @@ async def swallows(ctx: Context) -> None:
 
 
 @agent
+def goes_on(ctx: Context, log: str) -> None:
+    """A plain function, which nobody can cancel; it acts only while it may speak."""
+    while not RELEASE.is_set():
+        ctx.emit("acting")
+        append_line(log, f"{ctx.attempt}")
+        time.sleep(0.02)
+
+
+@agent
 async def blocks(ctx: Context, seconds: float) -> str:
     await ctx.emit("blocking")
     the_blocking_line(seconds)

@@ -6,7 +6,8 @@ from dayshift.domain import clock
 from dayshift.domain.events import WorkerStopped
 from dayshift.domain.task import Status
 from dayshift.telemetry import subscribe
-from tests.worker.house import working
+from dayshift.worker import attempt as attempt_module
+from tests.worker.house import agents_under_test, until, working
 
 
 async def test_what_ends_within_the_grace_ends_and_the_rest_is_handed_back(house):
@@ -91,3 +92,18 @@ async def test_a_start_that_is_granted_during_a_hard_stop_is_handed_back_before_
     assert stopped_after == [Status.QUEUED, "stopped"]
     task = await house.ledger.tasks.get(task_id, None)
     assert (task.status, task.attempt, task.losses) == (Status.QUEUED, 1, 0)
+
+
+async def test_a_plain_function_that_is_handed_back_can_act_no_more(house, tmp_path, monkeypatch):
+    """Nobody can stop its thread; but its task is another's now, so `ctx.emit` refuses it."""
+    monkeypatch.setattr(attempt_module, "HAND_BACK_AFTER_SECONDS", 0.2)
+    log = tmp_path / "acts"
+    async with working(house, grace_seconds=0.1) as worker:
+        agents_under_test().RELEASE.clear()
+        task_id = await house.submit("goes_on", log=str(log))
+        await house.event(task_id, "acting")
+        worker.drain()
+        await until(lambda: worker._slots.busy == 0, seconds=5)  # and not when its lease has run out, 8 s later
+    task = await house.ledger.tasks.get(task_id, None)
+    assert (task.status, task.failures, task.losses) == (Status.QUEUED, 0, 0)
+    assert log.read_text().splitlines()

@@ -10,7 +10,7 @@ from dayshift.domain.errors import PlaneAway, Superseded
 from dayshift.domain.events import Fault
 from dayshift.telemetry import subscribe
 from dayshift.worker import emitting
-from dayshift.worker.attempt import Attempt
+from dayshift.worker.attempt import Attempt, StopReason
 from dayshift.worker.emitting import Emitter
 from dayshift.worker.lease import Lease
 
@@ -85,5 +85,18 @@ async def test_an_attempt_without_a_lease_may_not_speak():
     lease = Lease("worker_1")
     emitter = Emitter(CommandedPlane(), Attempt("task_1", lease), 1)
     lease.lose("gone")
+    with pytest.raises(Superseded):
+        emitter(b'{"name":"late"}')
+
+
+async def test_code_that_was_left_behind_may_not_speak():
+    attempt = Attempt("task_1", Lease("worker_1"))
+    emitter = Emitter(CommandedPlane(), attempt, 1)
+    body = asyncio.get_running_loop().create_future()
+    until_ended = asyncio.create_task(attempt.until_ended(body, 60, StopReason.TIMEOUT))
+    await asyncio.sleep(0)
+    emitter(b'{"name":"in time"}')
+    attempt._release_waiter()  # what its timer does when the code has not ended in its grace
+    assert not await until_ended
     with pytest.raises(Superseded):
         emitter(b'{"name":"late"}')

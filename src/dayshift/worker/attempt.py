@@ -68,11 +68,16 @@ class Attempt:
         """Whether the agent's code was entered and has not ended."""
         return self._body is not None and not self._body.done()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for the agent's code any more: it ended, or it did not end when told to and was left behind."""
+        return self._ended is not None and self._ended.done()
+
     def stop(self, reason: StopReason) -> None:
         """Cancel the agent's code, for this reason; harmless once it has ended."""
         if reason is StopReason.SUPERSEDED:
             self.stop_reason = reason
-        elif self.stop_reason is not None or (self._ended is not None and self._ended.done()):
+        elif self.stop_reason is not None or self.is_over:
             return
         else:
             self.stop_reason = reason

@@ -38,6 +38,10 @@ class Emitter:
         """Take an event (a JSON object); refuses it when this attempt may not speak any more."""
         if not self._attempt.lease.is_valid():
             raise Superseded("this attempt has lost its lease: another may have taken over, so it must stop")
+        if self._attempt.is_over:
+            raise Superseded(
+                "this attempt is over: it was stopped, or its agent has returned, so it must not act any more"
+            )
         append = self._append(event)
         if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the documented way raises, which costs more
             self._put(append)
