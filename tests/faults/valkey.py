@@ -25,6 +25,7 @@ dbfilename {file}
 save ""
 appendonly no
 maxmemory-policy noeviction
+stream-node-max-bytes 1024
 maxclients 2000
 """
 _SECONDS_TO_START = 20.0

@@ -124,3 +124,24 @@ async def test_a_stream_is_bounded(plane):
     for _ in range(11):
         await plane.append([event("t", 0, "agent.event", str(number).encode()) for number in range(1_000)])
     assert int(await plane._wire.ask(b"XLEN", keys.stream("t"))) < 10_500
+
+
+async def test_finished_streams_are_bounded_and_the_oldest_go_first(plane):
+    plane.max_finished = 10
+    for number in range(25):
+        await plane.append([event(f"t{number}", 0, "task.queued"), event(f"t{number}", 1, "task.succeeded")])
+    kept = [number for number in range(25) if await types_in(plane, f"t{number}")]
+    assert kept == list(range(kept[0], 25))
+    assert 9 <= len(kept) <= 10
+    plane.max_finished = 4  # a lowered bound is reached as others finish
+    for number in range(25, 40):
+        await plane.append([event(f"t{number}", 1, "task.failed")])
+    assert [number for number in range(40) if await types_in(plane, f"t{number}")] in ([36, 37, 38, 39], [37, 38, 39])
+
+
+async def test_a_stream_that_goes_on_is_no_finished_one(plane):
+    plane.max_finished = 2
+    await plane.append([event("retried", 1, "task.failed"), event("retried", 1, "task.queued")])
+    for number in range(5):
+        await plane.append([event(f"t{number}", 1, "task.succeeded")])
+    assert await types_in(plane, "retried") == ["task.failed", "task.queued"]

@@ -5,6 +5,7 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:epoch                    the marker: the epoch that is ready; absent while the plane is being rebuilt
     ds:{0}:lease:WORKER             a worker's lease, with its time to live
     ds:{0}:stream:TASK              a task's live events
+    ds:{0}:finished                 finished stream -> number of its final event; the oldest go when there are too many
     ds:{0}:told:WRITER              number of the last event that a writer of streams has told; as long as a stream lives
     ds:{0}:all, :maintenance, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
@@ -42,6 +43,7 @@ PREFIX: Final = "ds:{0}:"
 MARKER: Final = PREFIX + "epoch"
 LEASE: Final = PREFIX + "lease:"
 STREAM: Final = PREFIX + "stream:"
+FINISHED: Final = PREFIX + "finished"
 TOLD: Final = PREFIX + "told:"
 STATE: Final = PREFIX + "E"
 TASK_CHANNEL: Final = PREFIX + "task:"
@@ -106,6 +108,7 @@ def lua_table() -> str:
     fixed = {
         "STATE": STATE,
         "STREAM": STREAM,
+        "FINISHED": FINISHED,
         "TOLD": TOLD,
         "TASK_CHANNEL": TASK_CHANNEL,
         "WORKER_CHANNEL": WORKER_CHANNEL,

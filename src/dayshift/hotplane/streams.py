@@ -2,6 +2,10 @@
 
 Streams belong to no epoch: a number never comes back, even after the plane was lost, because the clock has gone on.
 A reader that finds the stream not starting at its beginning tells its client the task's snapshot first.
+
+Finished streams are kept for an hour (a setting), but never more than `MAX_FINISHED` of them: at some thousand tasks a
+second an hour of them would be tens of gigabytes, in a server that evicts nothing. Who comes later is told the end by
+the ledger.
 """
 
 import asyncio
@@ -16,6 +20,7 @@ from dayshift.hotplane.state import State
 MAX_EVENTS = 10_000
 UNFINISHED_SECONDS = 7 * 86_400
 FINISHED_SECONDS = 3_600
+MAX_FINISHED = 50_000  # about 2 kB each, if they saw three events and a stream's node is 1 kB (stream-node-max-bytes)
 
 
 class Streams:
@@ -23,6 +28,7 @@ class Streams:
 
     _state: State
     finished_seconds: int = FINISHED_SECONDS
+    max_finished: int = MAX_FINISHED
 
     async def append(self, appends: Sequence[Append], repeatable: Numbered | None = None) -> list[int]:
         """Append events in order and push each to its task's channel; answers their numbers.
@@ -34,7 +40,13 @@ class Streams:
         if not appends:
             return []
         writer, orders = (repeatable.writer, repeatable.orders) if repeatable else ("", [0] * len(appends))
-        flat: list[str | int | bytes] = [MAX_EVENTS, UNFINISHED_SECONDS, self.finished_seconds, writer]
+        flat: list[str | int | bytes] = [
+            MAX_EVENTS,
+            UNFINISHED_SECONDS,
+            self.finished_seconds,
+            self.max_finished,
+            writer,
+        ]
         for order, append in zip(orders, appends, strict=True):
             flat += (order, append.task_id, append.attempt, append.type, append.data)
         return [int(number) for number in await self._state.wire.run(SCRIPTS["append"], [keys.PREFIX], flat)]

@@ -1,7 +1,7 @@
 -- Append events to tasks' streams and push each to its task's channel.
 -- KEYS  the prefix of all keys
--- ARGV  events to keep a stream, seconds to keep an unfinished and a finished stream, writer ('': nobody who repeats);
---       then: order, task, attempt, type, data
+-- ARGV  events to keep a stream, seconds to keep an unfinished and a finished stream, finished streams to keep, writer
+--       ('': nobody who repeats); then: order, task, attempt, type, data
 -- Reply a number for each; 0 when it was refused
 -- Promise: numbers increase, are those of the plane's clock in microseconds where that is ahead, and stay below 2^53.
 -- Refused are: what this writer has told before; a lower attempt than the last event's; after the final event of the
@@ -10,7 +10,7 @@
 -- A writer that repeats numbers its events and tells them in that order, so one number a writer, for all streams, says
 -- what is a repetition: also when an older delivery arrives behind a newer one. It is lost with the streams, not before.
 
-local KEEP, UNFINISHED_SECONDS, FINISHED_SECONDS, WRITER = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local KEEP, UNFINISHED_SECONDS, FINISHED_SECONDS, KEEP_FINISHED, WRITER = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local PUSHED_BYTES = 65536
 local HOUR_US = 3600 * 1000000
 local FINAL = { ['task.succeeded'] = true, ['task.failed'] = true, ['task.cancelled'] = true }
@@ -44,11 +44,29 @@ local function hour_of(number)
   return math.floor(number / HOUR_US)
 end
 
+-- A finished stream is kept for those who come late, as long as there is room. Two go for each that comes, so that a bound
+-- which was lowered is reached; those that ended by their time to live leave the list in the same way.
+local function keep_finished(task, number)
+  redis.call('ZADD', FINISHED, number, task)
+  redis.call('EXPIRE', FINISHED, FINISHED_SECONDS)
+  if redis.call('ZCARD', FINISHED) > KEEP_FINISHED then
+    local oldest = redis.call('ZPOPMIN', FINISHED, 2)
+    for at = 1, #oldest, 2 do
+      redis.call('UNLINK', STREAM .. oldest[at])
+    end
+  end
+end
+
 -- Of an unfinished stream with the first event of each hour: once for all that follow closely.
-local function set_time_to_live(stream, last, type, number)
+local function set_time_to_live(task, last, type, number)
+  local stream = STREAM .. task
   if FINAL[type] then
     redis.call('EXPIRE', stream, FINISHED_SECONDS)
-  elseif FINAL[last.type] or hour_of(number) ~= hour_of(last.number) then
+    keep_finished(task, number)
+  elseif FINAL[last.type] then
+    redis.call('EXPIRE', stream, UNFINISHED_SECONDS)
+    redis.call('ZREM', FINISHED, task)
+  elseif hour_of(number) ~= hour_of(last.number) then
     redis.call('EXPIRE', stream, UNFINISHED_SECONDS)
   end
 end
@@ -63,7 +81,7 @@ local function append(task, attempt, type, data)
   local number_text = string.format('%.0f', number)
   redis.call(
     'XADD', stream, 'MAXLEN', '~', KEEP, number_text .. '-0', 'attempt', attempt, 'type', type, 'data', data)
-  set_time_to_live(stream, last, type, number)
+  set_time_to_live(task, last, type, number)
   local pushed = #data <= PUSHED_BYTES and data or ''
   redis.call('PUBLISH', TASK_CHANNEL .. task, number_text .. '|' .. type .. '|' .. pushed)
   return number
@@ -71,7 +89,7 @@ end
 
 local told = WRITER ~= '' and tonumber(redis.call('GET', TOLD .. WRITER)) or 0
 local numbers = {}
-for at = 5, #ARGV, 5 do
+for at = 6, #ARGV, 5 do
   local order = tonumber(ARGV[at])
   if WRITER ~= '' and order <= told then
     table.insert(numbers, 0)
