@@ -262,3 +262,12 @@ async def test_a_superseded_attempts_events_are_refused(house: House, hands: Han
     started = await started_task(house, hands)
     await house.plane.append([Append(started.id, 2, "task.started", b"{}")])
     assert await house.plane.append([events.build(started.id, 1, "agent.event")]) == [0]
+
+
+async def test_reads_that_come_while_one_runs_share_the_next_query(house):
+    tasks = [(await house.submit()).task for _ in range(20)]
+    queries = Queries(house)
+    found = await asyncio.gather(*(house.services.lookup.of_tenant(task.id, TENANT) for task in tasks))
+    assert [task.id for task in found if task is not None] == [task.id for task in tasks]
+    assert queries.count <= 2
+    assert await house.services.lookup.of_tenant(tasks[0].id, "another") is None

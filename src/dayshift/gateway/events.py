@@ -52,7 +52,7 @@ class Events:
         task_id = named_task(request)
         asked = request.query(After).after
         resumed = last_event_id(request)
-        if await self._services.ledger.tasks.get(task_id, request.tenant) is None:
+        if await self._services.lookup.of_tenant(task_id, request.tenant) is None:
             raise no_such_task(task_id)
         events = self._services.waiters.stream(task_id, request.tenant, asked if resumed is None else resumed)
         return EventStream(events, request)

@@ -126,7 +126,7 @@ class TaskDoor:
         return self._settings().gateway.max_body_bytes
 
     async def _get(self, task_id: str, tenant: str) -> Task:
-        task = await self._services.ledger.tasks.get(task_id, tenant)
+        task = await self._services.lookup.of_tenant(task_id, tenant)
         if task is None:
             raise no_such_task(task_id)
         return task

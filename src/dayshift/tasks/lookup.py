@@ -1,4 +1,7 @@
-"""Single reads that arrive together leave as one query: whoever asks while a query runs joins the next one."""
+"""Single reads that arrive together leave as one query: whoever asks while a query runs joins the next one.
+
+So an answer is never older than its question, and reading under load costs what a batch costs.
+"""
 
 import asyncio
 
@@ -10,7 +13,7 @@ _MOST_IDS = 500
 
 
 class Lookup:
-    """Reads tasks by id for the waiters of a process."""
+    """Reads tasks by id for everybody in a process."""
 
     def __init__(self, ledger: Ledger, background: Background) -> None:
         self._ledger = ledger
@@ -26,6 +29,11 @@ class Lookup:
             self._running = True
             self._background.spawn(self._answer_all(), where="tasks.lookup")
         return await answer
+
+    async def of_tenant(self, task_id: str, tenant: str) -> Task | None:
+        """The same, if the task is that tenant's. Raises `LedgerAway`."""
+        task = await self.get(task_id)
+        return task if task is not None and task.tenant == tenant else None
 
     async def _answer_all(self) -> None:
         try:

@@ -15,6 +15,7 @@ from dayshift.tasks.depth import Admission
 from dayshift.tasks.epoch import EpochWatch
 from dayshift.tasks.finishing import Finishing
 from dayshift.tasks.intake import Intake
+from dayshift.tasks.lookup import Lookup
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
 from dayshift.tasks.policy import Policy
@@ -62,7 +63,8 @@ class Services:
         self.finishing = Finishing(ledger, outbox, next_in_line, version=version)
         self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version)
         self.refill = Refill(ledger, plane)
-        self.waiters = Waiters(ledger, plane, pushes, background)
+        self.lookup = lookup = Lookup(ledger, background)
+        self.waiters = Waiters(ledger, plane, pushes, background, lookup)
         self.announce = announce = Announce(ledger, plane)
         self.rescue = Rescue(ledger, plane, outbox, next_in_line, announce)
         self.rebuild = Rebuild(ledger, plane, self.policy)

@@ -42,6 +42,7 @@ class Waiters:
         plane: Plane,
         pushes: Pushes,
         background: Background,
+        lookup: Lookup,
         *,
         sweep_seconds: float = SWEEP_SECONDS,
         sweep_seconds_while_away: float = SWEEP_SECONDS_WHILE_AWAY,
@@ -50,8 +51,8 @@ class Waiters:
         self._plane = plane
         self._pushes = pushes
         self._background = background
-        self._lookup = Lookup(ledger, background)
-        self._follower = Follower(plane, self._lookup)
+        self._lookup = lookup
+        self._follower = Follower(plane, lookup)
         self._sweep_seconds = sweep_seconds
         self._sweep_seconds_while_away = sweep_seconds_while_away
         self._awaited: dict[str, Awaited] = {}
@@ -122,8 +123,8 @@ class Waiters:
                 self._pushes.leave(channels.task(task_id), awaited.hear)
 
     async def _look(self, task_id: str, tenant: str) -> Task:
-        task = await self._lookup.get(task_id)
-        if task is None or task.tenant != tenant:
+        task = await self._lookup.of_tenant(task_id, tenant)
+        if task is None:
             raise NotFound(f"no task {task_id}")
         return task
 

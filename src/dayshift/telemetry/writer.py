@@ -3,7 +3,8 @@
     put(line) ──▶ bounded buffer ──▶ thread: redact, render, write to stderr in batches
 
 The producer appends to a deque, and wakes the thread only when it sleeps. The thread gathers what comes within a few
-milliseconds: thousands of lines cost some fifty wake-ups a second. When the reader of stderr is slower than the writers,
+milliseconds, and goes on looking by itself until it has found nothing a few times: thousands of lines cost some
+fifty wake-ups a second, and none of them is the producer's, who would hand the interpreter over amid its work. When the reader of stderr is slower than the writers,
 the buffer fills and the newest lines are dropped and counted; a line says how many as soon as there is room again.
 """
 
@@ -27,6 +28,7 @@ class Owed(Protocol):
 MOST_LINES = 20_000
 GATHERING_SECONDS = 0.02
 TICK_SECONDS = 1.0
+LOOKS_IN_VAIN = 5
 BATCH_LINES = 500
 WHOLE_BYTES = 4096  # PIPE_BUF: processes that share a pipe never cut into a write of up to this size
 
@@ -104,15 +106,21 @@ class LineWriter:
         self._written = self._put
 
     def _run(self) -> None:
+        """`_wake` stays set for as long as the thread looks by itself."""
+        looks_in_vain = 0
         while True:
             self._wake.wait(TICK_SECONDS)
             self._stopping.wait(GATHERING_SECONDS)
-            self._wake.clear()
+            looks_in_vain = 0 if self._lines else looks_in_vain + 1
             self._settle_debts()
             while self._lines:
                 self._write_batch()
             if self._stopping.is_set():
                 return
+            if looks_in_vain > LOOKS_IN_VAIN:
+                self._wake.clear()
+                if self._lines:  # put by somebody who still saw it set
+                    self._wake.set()
 
     def _settle_debts(self) -> None:
         dropped, self._dropped = self._dropped, 0

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -194,6 +195,37 @@ def test_a_slow_reader_costs_lines_and_never_the_writer():
     text = b"".join(chunks).decode()
     assert "log.dropped" in text
     assert text.rstrip().endswith("1000" + "x" * 1_000)
+
+
+def test_a_steady_producer_does_not_wake_the_writer():
+    reading, writing = os.pipe()
+    writer = LineWriter(str, writing)
+    wakes = []
+    wake, writer._wake.set = writer._wake.set, lambda: (wakes.append(1), wake())
+    for n in range(30):
+        writer.put({"n": n})
+        time.sleep(0.01)
+    assert len(wakes) < 15  # the first one, and those after a pause of this process
+    writer.stop()
+    os.close(writing)
+    with os.fdopen(reading) as written:
+        assert len(written.readlines()) == 30
+
+
+def test_a_line_after_a_long_silence_is_written():
+    reading, writing = os.pipe()
+    writer = LineWriter(str, writing)
+    writer.put({"n": 1})
+    deadline = time.monotonic() + 10
+    while writer._wake.is_set() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not writer._wake.is_set()  # it sleeps
+    writer.put({"n": 2})
+    assert writer.flush(10)
+    writer.stop()
+    os.close(writing)
+    with os.fdopen(reading) as written:
+        assert len(written.readlines()) == 2
 
 
 def test_a_closed_stderr_is_survived():
