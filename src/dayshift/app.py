@@ -104,6 +104,7 @@ class House:
             await self.plane.open()
         except PlaneAway as away:
             emit(Note(message=f"Valkey does not answer yet, work waits for it: {away}"))
+            self.services.background.spawn(self.plane.open_whenever(), where="hotplane")
         await self.settings.load()
         self.services.pulse.on_settings(self.settings.refresh_if)
 

@@ -229,6 +229,21 @@ async def test_a_subscription_outlives_a_server_that_refuses_it_for_a_while(thro
     await sub.close()
 
 
+async def test_a_plane_that_was_away_when_it_was_opened_is_reached_when_it_comes(proxy):
+    await proxy.refuse()
+    plane = Plane(proxy.url, timeout_seconds=0.3)
+    with pytest.raises(PlaneAway):
+        await plane.open()
+    reaching = asyncio.create_task(plane.open_whenever())
+    with pytest.raises(PlaneAway):
+        await plane.now_us()
+    await proxy.accept()
+    async with asyncio.timeout(10):
+        await reaching
+    assert await plane.now_us() > 0
+    await plane.close()
+
+
 class Told:
     """A server that answers INFO as told."""
 

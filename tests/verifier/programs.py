@@ -138,7 +138,7 @@ Made = tuple[list[Errand], list[Act]]
 def _errand(dice: random.Random, label: str, **fields: object) -> Errand:
     """An errand with random work: mostly short, now and then long enough to outlive a lost lease."""
     agent = dice.choices(["steps", "capped", "plain_steps"], [8, 1, 2])[0]
-    is_long = agent == "steps" and dice.random() < 0.25
+    is_long = agent != "capped" and dice.random() < 0.25
     chosen: dict[str, object] = {
         "agent": agent,
         "tenant": dice.choices(TENANTS, [5, 3, 2])[0],
@@ -202,7 +202,8 @@ def _cancelled_queued(dice: random.Random, name: str) -> Made:
 
 
 def _cancelled_running(dice: random.Random, name: str) -> Made:
-    errand = _errand(dice, f"{name}-0", agent="steps", steps=dice.randint(2, 12), step_ms=dice.randint(50, 500))
+    agent = dice.choice(["steps", "steps", "plain_steps"])
+    errand = _errand(dice, f"{name}-0", agent=agent, steps=dice.randint(2, 12), step_ms=dice.randint(50, 500))
     cancel = Cancel(errand.label, dice.uniform(0, 3))
     return [errand], [Submit((errand.label,)), cancel, _watch(dice, errand.label)]
 

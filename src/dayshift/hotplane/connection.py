@@ -73,7 +73,7 @@ class Wire:
         self._closed = False
 
     async def open(self) -> None:
-        """Connect; raises what the first attempt met."""
+        """Connect; raises what the first attempt met, and then makes no other."""
         self._closed = False
         self._first_answer = asyncio.get_running_loop().create_future()
         self._keep_connected()
@@ -82,6 +82,11 @@ class Wire:
         except DayshiftError:
             await self.close()
             raise
+
+    def open_in_background(self) -> None:
+        """Connect as soon as that can be done; until then whoever asks gets `PlaneAway`."""
+        self._closed = False
+        self._keep_connected()
 
     async def close(self) -> None:
         """End the connection; what is outstanding ends as `PlaneAway`. Closing twice is safe."""

@@ -9,8 +9,10 @@ and all of it may be lost at any moment (`PlaneNotReady` until it is rebuilt). I
     streams.py    the live events of a task
 """
 
+import asyncio
 from collections.abc import Callable
 
+from dayshift.domain.errors import PlaneAway
 from dayshift.domain.events import Event
 from dayshift.hotplane.connection import Wire
 from dayshift.hotplane.dispatch import Dispatch
@@ -20,6 +22,8 @@ from dayshift.hotplane.server_check import check_server
 from dayshift.hotplane.state import HotBound, State
 from dayshift.hotplane.streams import Streams
 from dayshift.hotplane.subscription import Subscription
+
+AGAIN_SECONDS = 0.5
 
 
 class Plane(Dispatch, Leases, Epochs, Streams):
@@ -62,10 +66,24 @@ class Plane(Dispatch, Leases, Epochs, Streams):
     async def open(self) -> None:
         """Connect and check the server: its version, its eviction policy, that it is no cluster.
 
-        `WrongUse` says the cure when the server can not be used; `PlaneAway` when it does not answer.
+        `WrongUse` says the cure when the server can not be used; `PlaneAway` when it does not answer: then it is closed.
         """
         await self._wire.open()
         await check_server(self._wire)
+
+    async def open_whenever(self) -> None:
+        """Like `open`, for a server that is away: the attempts go on, and this returns when one came through.
+
+        Raises `WrongUse` like `open`. Cancelled, it leaves the attempts to go on until `close`.
+        """
+        self._wire.open_in_background()
+        while True:
+            try:
+                await check_server(self._wire)
+            except PlaneAway:
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
 
     async def close(self) -> None:
         """Close the connection; closing twice is safe."""
