@@ -7,4 +7,5 @@ dialects.py    what a proxy recognises: a script of the plane, a statement of th
 processes.py   kill, freeze and thaw a process of ours
 ports.py       where a server that goes down finds its port free again
 clock.py       a child whose wall clock is wrong
+fleet.py       processes of dayshift with ways of their own to the engines, for all of this to hit
 """
