@@ -68,7 +68,11 @@ async def test_a_silent_workers_task_is_started_elsewhere(maintained: House, han
         await maintained.ledger.workers.beat(heir.id, 0, False, 0.0)
         return any([isinstance(await heir.start(claimed), Started) for claimed in await heir.claim()])
 
+    async def is_told() -> bool:
+        return bool(dead)
+
     await eventually(is_taken_over, 15)
+    await eventually(is_told)  # which comes behind the rescue that made the takeover possible
     end()
     assert [event.worker_id for event in dead] == [hands.id]
 

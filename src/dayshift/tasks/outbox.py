@@ -2,8 +2,9 @@
 
 Nothing here is true by itself: every entry follows from a row that is committed. So an accept, a start or a finish
 never waits for the plane and never fails with it. What is put in during one turn of the loop, or while a delivery is
-under way, leaves together: events first, then acks, then places, in one pipeline. The order of one task's events is the
-order in which they were put in, because there is one delivery at a time.
+under way, leaves together: events first, then acks, then places. Events go a turn of the loop ahead of acks: then the
+plane has pushed an end to whoever waits for it before it is busy with the slot that came free. The order of one task's
+events is the order in which they were put in, because there is one delivery at a time.
 
 What happens when the plane does not answer, or is being rebuilt:
 
@@ -20,7 +21,7 @@ the end in the ledger.
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from itertools import count
 from typing import Any
 
@@ -172,10 +173,18 @@ class Outbox:
             numbered = Numbered(self._name, [e.order for e in events])
             parts.append((events, self._plane.append([e.what for e in events if isinstance(e.what, Append)], numbered)))
         for worker_id, entries in acks.items():
-            parts.append((entries, self._plane.ack(worker_id, [e.what for e in entries if isinstance(e.what, Ack)])))
+            freed = [e.what for e in entries if isinstance(e.what, Ack)]
+            parts.append((entries, _a_turn_later(self._plane.ack, worker_id, freed)))
         if places:
-            parts.append((places, self._plane.enqueue([e.what for e in places if isinstance(e.what, Place)])))
+            queued = [e.what for e in places if isinstance(e.what, Place)]
+            enqueue = self._plane.enqueue
+            parts.append((places, _a_turn_later(enqueue, queued) if acks else enqueue(queued)))
         return parts
+
+
+async def _a_turn_later(tell: Callable[..., Awaitable[object]], *what: object) -> None:
+    await asyncio.sleep(0)
+    await tell(*what)
 
 
 def _is_worth_repeating(entry: _Entry) -> bool:
