@@ -1,15 +1,16 @@
 """Accept goes on while Valkey is away; results wait while PostgreSQL is."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import pytest
 
 from dayshift.domain import events as domain_events
 from dayshift.domain.errors import LedgerAway, PlaneAway
+from dayshift.domain.stream import StreamEvent
 from dayshift.domain.task import Place, Started, Status
-from dayshift.tasks import Outcome
+from dayshift.tasks import Outcome, following
 from dayshift.tasks import outbox as outbox_module
 from dayshift.tasks.background import Background
 from dayshift.tasks.outbox import Outbox
@@ -114,6 +115,49 @@ async def test_an_open_stream_waits_for_the_ledger(far_house: House, ledger_line
         await ledger_line.restore()
         async with asyncio.timeout(20):
             assert (await upcoming).type == "task.snapshot"
+
+
+async def _ended_behind_the_back_of(far_house: House, plane_line: Proxy, near: House) -> AsyncGenerator[StreamEvent]:
+    """A stream whose reader has seen the task queued, and is cut off from the plane while it runs and ends elsewhere."""
+    hands = await Hands(near).register()
+    receipt = await near.submit()
+    stream = far_house.services.waiters.stream(receipt.task.id, TENANT)
+    assert (await anext(stream)).type == "task.queued"
+    await plane_line.cut()
+    await hands.claim()
+    await hands.run(receipt.task.id)
+    await near.told()
+    return stream
+
+
+async def test_a_reader_cut_off_from_the_plane_hears_no_end_before_what_led_to_it(
+    far_house: House, plane_line: Proxy, ready_database_url: str, valkey_url: str
+) -> None:
+    async with opened(House(ready_database_url, valkey_url)) as near:
+        stream = await _ended_behind_the_back_of(far_house, plane_line, near)
+        upcoming = asyncio.ensure_future(anext(stream))
+
+        async def knows_the_end() -> bool:
+            return any(awaited.ended for awaited in far_house.services.waiters._awaited.values())
+
+        await eventually(knows_the_end)
+        assert not (await asyncio.wait({upcoming}, timeout=0.5))[0]
+        await plane_line.restore()
+        async with asyncio.timeout(20):
+            assert [(await upcoming).type] + [event.type async for event in stream] == [
+                "task.started",
+                "task.succeeded",
+            ]
+
+
+async def test_a_reader_hears_the_end_from_the_ledger_when_the_plane_stays_away(
+    far_house: House, plane_line: Proxy, ready_database_url: str, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "AWAY_PATIENCE_SECONDS", 1.0)
+    async with opened(House(ready_database_url, valkey_url)) as near:
+        stream = await _ended_behind_the_back_of(far_house, plane_line, near)
+        async with asyncio.timeout(20):
+            assert [event.type async for event in stream] == ["task.succeeded"]
 
 
 async def test_acks_and_events_are_repeated_until_answered(far_house: House, plane_line: Proxy) -> None:

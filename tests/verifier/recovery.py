@@ -76,11 +76,9 @@ class _Watch:
             self._answers[door] = [sent for sent, _ in pairs], _suffix_minimum([answered for _, answered in pairs])
 
     def reentry(self, hit: Hit) -> float | None:
-        """Until everything that its processes held has been taken up again or has ended."""
-        let_go = [
-            until for pid in hit.pids for since, until in self._held[pid] if since <= hit.began_at < until < math.inf
-        ]
-        return max(let_go) - hit.began_at if let_go else None
+        """Until everything that its processes held, and did not end themselves, has been taken up again."""
+        again = [again for pid in hit.pids for since, again in self._held[pid] if since <= hit.began_at < again]
+        return max(again) - hit.began_at if again else None
 
     def flow(self, hit: Hit) -> float | None:
         return _first_after(self._accepted, self._first_end, hit.over_at)
@@ -92,15 +90,17 @@ class _Watch:
 
 
 def _holdings(diary: list[Entry]) -> dict[int, list[tuple[float, float]]]:
-    """For each process, from when to when it held each attempt."""
+    """For each process: when it started each attempt that it did not end itself, and when the next one was started."""
     held: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    running: dict[str, Entry] = {}
+    cut_short: dict[str, Entry] = {}
     for entry in diary:
-        start = running.pop(entry.task_id, None)
-        if start is not None and start.pid is not None:
-            held[start.pid].append((start.at, entry.at))
+        start = cut_short.get(entry.task_id)
         if entry.status == "running":
-            running[entry.task_id] = entry
+            if start is not None and start.pid is not None:
+                held[start.pid].append((start.at, entry.at))
+            cut_short[entry.task_id] = entry
+        elif start is not None and (entry.status != "queued" or entry.failures > start.failures):
+            del cut_short[entry.task_id]  # it ended, or it failed: not the fault's doing
     return held
 
 

@@ -8,16 +8,18 @@ happens when the plane was lost, when the stream has expired, and when it was cu
 first reader writes the snapshot, so that all resume from the same entry. Where events stand there already, the snapshot
 belongs to its reader alone, under the number right below that of the next event.
 
-A ledger that is away when it is needed is waited for: to end the stream then would look like an end, or like a gateway that died.
+A ledger that is away when it is needed is waited for: to end the stream then would look like a gateway that died.
 
 A stream that lacks its end (the plane was lost after it, or the writer has not come through yet) gets the final event
-from the ledger.
+from the ledger. So does one that cannot be read, but only after half a minute: this gateway may be cut off, and a reader
+who is told the end at once never asks for what led to it.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 
-from dayshift.domain.clock import now
+from dayshift.domain.clock import monotonic_seconds, now
 from dayshift.domain.errors import LedgerAway, NotFound, PlaneAway
 from dayshift.domain.stream import SNAPSHOT, StreamEvent
 from dayshift.domain.task import Task
@@ -28,8 +30,9 @@ from dayshift.tasks.lookup import Lookup
 from dayshift.tasks.patience import until_answered
 
 PAGE_EVENTS = 500
+AWAY_PATIENCE_SECONDS = 30.0  # with a plane that does not answer and may hold what leads to the end
 WRITER_GRACE_SECONDS = 1.0  # between the commit of an end and its event in the stream
-_AWAY_PAUSE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.5
 _YOUNG_SECONDS = 5.0  # so long may the first event of a new task be under way
 
 
@@ -58,8 +61,11 @@ class Follower:
                     if page.events[-1].is_final and len(page.events) < PAGE_EVENTS:
                         return
                     continue
-                if awaited.ended is None or await self._writer_may_still_come(awaited.ended, page, woken):
+                cursor.note(answered=page is not None)
+                if awaited.ended is None:
                     await woken.wait()
+                    continue
+                if await self._more_may_still_come(awaited.ended, cursor, woken):
                     continue
                 if not await self._has_seen_the_end(awaited.task_id, cursor.number):
                     yield events.numbered(events.final(awaited.ended), _number_above(cursor.number))
@@ -106,7 +112,7 @@ class Follower:
         try:
             await self._plane.append([events.snapshot(current)])
         except PlaneAway:
-            await asyncio.sleep(_AWAY_PAUSE_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _snapshot_before(self, awaited: Awaited, number: int) -> StreamEvent:
         return events.numbered(events.snapshot(await self._current(awaited)), number - 1)
@@ -117,18 +123,18 @@ class Follower:
             raise NotFound(f"no task {awaited.task_id}: it was erased")
         return current
 
-    async def _writer_may_still_come(self, ended: Task, page: StreamPage | None, woken: asyncio.Event) -> bool:
-        """The ledger knew the end before the stream: give the writer a moment. True: it came."""
-        if page is None or ended.finished_at is None:
-            return False
-        left_seconds = WRITER_GRACE_SECONDS - (now() - ended.finished_at).total_seconds()
+    async def _more_may_still_come(self, ended: Task, cursor: "_Cursor", woken: asyncio.Event) -> bool:
+        """The ledger knows the end, and the stream does not show it: wait a moment. False: the time for that is over."""
+        assert ended.finished_at is not None
+        if cursor.away_since_mono is not None:
+            left_seconds = AWAY_PATIENCE_SECONDS - (monotonic_seconds() - cursor.away_since_mono)
+        else:
+            left_seconds = WRITER_GRACE_SECONDS - (now() - ended.finished_at).total_seconds()
         if left_seconds <= 0:
             return False
-        try:
-            async with asyncio.timeout(min(left_seconds, WRITER_GRACE_SECONDS)):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(left_seconds, _PAUSE_SECONDS)):
                 await woken.wait()
-        except TimeoutError:
-            return False
         return True
 
     async def _has_seen_the_end(self, task_id: str, number: int) -> bool:
@@ -140,10 +146,18 @@ class Follower:
 
 
 class _Cursor:
-    """A reader's last number."""
+    """A reader's last number, and since when the plane did not answer it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
+        self.away_since_mono: float | None = None
+
+    def note(self, *, answered: bool) -> None:
+        """Whether the plane answered the last read."""
+        if answered:
+            self.away_since_mono = None
+        elif self.away_since_mono is None:
+            self.away_since_mono = monotonic_seconds()
 
     def passed(self, event: StreamEvent) -> StreamEvent:
         self.number = event.number
