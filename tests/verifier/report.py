@@ -31,6 +31,7 @@ NEVER = (
 def figures_of(record: Record, violations: list[Violation], recoveries: list[Recovery]) -> dict[str, Any]:
     found = Counter(violation.kind for violation in violations)
     return {
+        "programs": len(record.programs),
         "tasks": len(record.rows),
         "attempts": sum(row["attempt"] for row in record.rows),
         "losses": sum(row["losses"] for row in record.rows),

@@ -45,21 +45,25 @@ async def verify(options: Options, folder: Path, say: Callable[[str], None]) -> 
         record = await drive(fleet, programs, plan, say)
     finally:
         await fleet.stop()
-    (folder / RECORD).write_bytes(msgspec.json.encode(record))
+    record_run(folder, record)
     return judge_run(options, folder, record)
+
+
+def record_run(folder: Path, record: Record) -> None:
+    (folder / RECORD).write_bytes(msgspec.json.encode(record))
 
 
 def judge_again(folder: Path) -> tuple[dict[str, Any], list[Violation]]:
     """The account of a run that was recorded before: after a change of what is judged, or of how."""
     record = msgspec.json.decode((folder / RECORD).read_bytes(), type=Record)
-    options = msgspec.convert(json.loads((folder / REPORT).read_text()), Options)
+    options = msgspec.convert(json.loads((folder / REPORT).read_text())["options"], Options)
     return judge_run(options, folder, record)
 
 
 def judge_run(options: Options, folder: Path, record: Record) -> tuple[dict[str, Any], list[Violation]]:
     violations = violations_of(record)
     figures = {
-        **msgspec.to_builtins(options),
+        "options": msgspec.to_builtins(options),
         **figures_of(record, violations, recoveries_of(record)),
     }
     (folder / REPORT).write_text(json.dumps(figures, indent=1))

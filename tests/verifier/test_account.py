@@ -1,6 +1,7 @@
 """The verifier is believed only because it catches what is wrong: a sound run of two errands, spoiled in one place each."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.verifier.account import violations_of
 from tests.verifier.programs import Errand, Program, Submit, result_of
 from tests.verifier.record import Answer, Entry, Event, Hit, Record, Sight
+from tests.verifier.run import Options, judge_again, judge_run, record_run
 from tests.verifier.witness import Mark
 
 FIRST, SECOND = "1-0-0", "1-0-1"
@@ -205,6 +207,17 @@ SABOTAGE: list[tuple[Callable[[Record], None], str]] = [
 
 def test_a_sound_run_has_no_violation() -> None:
     assert violations_of(sound()) == []
+
+
+def test_a_recorded_run_is_judged_again_in_the_same_way(tmp_path: Path) -> None:
+    record, options = sound(), Options(seed=9, programs=1)
+    _double_an_effect(record)
+    record_run(tmp_path, record)
+    figures, violations = judge_run(options, tmp_path, record)
+    assert judge_again(tmp_path) == (figures, violations)
+    assert {violation.kind for violation in violations} == {"side effect"}
+    assert figures["violations"]["side effect"] == len(violations)
+    assert len(list((tmp_path / "violations").iterdir())) == len(violations)
 
 
 @pytest.mark.parametrize(("spoil", "kind"), SABOTAGE, ids=lambda value: getattr(value, "__name__", value))
