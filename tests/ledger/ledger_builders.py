@@ -1,6 +1,9 @@
 """Short ways to say what a ledger test needs."""
 
+import asyncio
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 
@@ -79,5 +82,26 @@ async def sql(url: str, statement: str, *arguments):
     connection = await asyncpg.connect(url)
     try:
         return await connection.fetch(statement, *arguments)
+    finally:
+        await connection.close()
+
+
+async def while_changed_by_another(url: str, task_id: str, statement: Coroutine[Any, Any, Any]) -> Any:
+    """The answer of a statement that meets a task's row locked, waits, and finds it changed."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(10):
+            change = connection.transaction()
+            await change.start()
+            await connection.execute(
+                "UPDATE tasks SET trace_id = 'changed' WHERE id = $1", task_id.removeprefix("task_")
+            )
+            answer = asyncio.ensure_future(statement)
+            while not await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            ):
+                await asyncio.sleep(0.005)
+            await change.commit()
+            return await answer
     finally:
         await connection.close()

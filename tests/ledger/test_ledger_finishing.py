@@ -3,7 +3,18 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from ledger_builders import accept, finish, from_now, new_worker, outcome_of, reason, running, sql, start
+from ledger_builders import (
+    accept,
+    finish,
+    from_now,
+    new_worker,
+    outcome_of,
+    reason,
+    running,
+    sql,
+    start,
+    while_changed_by_another,
+)
 
 from dayshift.domain.task import Status, TaskError, Timing, Usage
 from dayshift.ledger import Outcome
@@ -23,6 +34,13 @@ async def test_a_success_is_stored_with_its_output_usage_and_timing(ledger):
     assert task.timing.total == pytest.approx((task.finished_at - task.created_at).total_seconds(), abs=1e-5)
     assert task.finished_at == finished.finished_at
     assert msgspec.json.decode(msgspec.json.encode(task))["output"] == {"a": [1]}
+
+
+async def test_a_row_that_changed_while_its_lock_was_waited_for_is_finished_all_the_same(ledger, database_url):
+    worker = await new_worker(ledger)
+    started = await running(ledger, worker)
+    finished = await while_changed_by_another(database_url, started.id, finish(ledger, started, worker, output=b"1"))
+    assert (finished.accepted, finished.status) == (True, Status.SUCCEEDED)
 
 
 @pytest.mark.by_url

@@ -1,7 +1,18 @@
 import asyncio
 
 import pytest
-from ledger_builders import accept, finish, from_now, new_worker, reason, running, sql, start, worker_row
+from ledger_builders import (
+    accept,
+    finish,
+    from_now,
+    new_worker,
+    reason,
+    running,
+    sql,
+    start,
+    while_changed_by_another,
+    worker_row,
+)
 
 from dayshift.domain import ids
 from dayshift.domain.task import Started, Status
@@ -35,6 +46,12 @@ async def test_of_twenty_workers_that_want_the_same_tasks_each_is_granted_once(l
     assert sorted(granted) == sorted(tasks)
     assert {reason(answer) for batch in answers for answer in batch} == {"started", "running"}
     assert all(task.attempt == 1 for task in await ledger.tasks.get_many(tasks))
+
+
+async def test_a_row_that_changed_while_its_lock_was_waited_for_is_started_all_the_same(ledger, database_url):
+    worker, task_id = await new_worker(ledger), await accept(ledger)
+    started = await while_changed_by_another(database_url, task_id, start(ledger, task_id, worker))
+    assert (reason(started), started.trace_id) == ("started", "changed")
 
 
 async def test_a_repeated_wish_is_the_same_attempt_and_another_wish_is_refused(ledger):

@@ -29,7 +29,7 @@ import asyncpg
 
 from dayshift.domain.task import Status, Timing, Usage
 from dayshift.ledger.database import Database, columns
-from dayshift.ledger.rows import bare, by_id, encode, error_of, finite, rounds
+from dayshift.ledger.rows import bare, encode, error_of, finite, rounds
 from dayshift.ledger.shapes import Finish, Finished
 
 _NO_USAGE = Usage()
@@ -46,9 +46,9 @@ class Finishing:
         answers: dict[int, Finished] = {}
         for batch in rounds(outcomes, lambda outcome: outcome.task_id):
             arguments = [_arguments(outcome) for _, outcome in batch]
-            rows = by_id(await self._db.batch("finish_tasks", *columns(arguments, 12)))
-            for index, outcome in batch:
-                answers[index] = _answer(outcome, rows[bare(outcome.task_id)])
+            for row in await self._db.batch("finish_tasks", *columns(arguments, 12)):
+                index, outcome = batch[row["n"] - 1]
+                answers[index] = _answer(outcome, row)
         return [answers[index] for index in range(len(outcomes))]
 
 
@@ -64,7 +64,7 @@ def _arguments(outcome: Finish) -> tuple[object, ...]:
         error.code if error else None,
         error.message if error else None,
         error.retryable if error else None,
-        finite(outcome.retry_delay_seconds),
+        finite(outcome.retry_delay_seconds) or None,
         None if outcome.usage == _NO_USAGE else encode(outcome.usage),
         None if outcome.timing == _NO_TIMING else encode(outcome.timing),
     )

@@ -122,19 +122,33 @@ def rounds(rows: Sequence[_T], *keys: Callable[[_T], Hashable | None]) -> Iterab
     """
     remaining = list(enumerate(rows))
     while remaining:
-        seen: list[set[Hashable]] = [set() for _ in keys]
-        this_round: list[tuple[int, _T]] = []
-        later: list[tuple[int, _T]] = []
-        for index, row in remaining:
-            values = [key(row) for key in keys]
-            if any(value in taken for value, taken in zip(values, seen, strict=True) if value is not None):
-                later.append((index, row))
-                continue
-            for value, taken in zip(values, seen, strict=True):
-                taken.add(value)
-            this_round.append((index, row))
+        if all(_are_distinct([key(row) for _, row in remaining]) for key in keys):
+            yield remaining
+            return
+        this_round, remaining = _first_round(remaining, keys)
         yield this_round
-        remaining = later
+
+
+def _are_distinct(values: list[Hashable | None]) -> bool:
+    given = [value for value in values if value is not None]
+    return len(set(given)) == len(given)
+
+
+def _first_round(
+    rows: list[tuple[int, _T]], keys: Sequence[Callable[[_T], Hashable | None]]
+) -> tuple[list[tuple[int, _T]], list[tuple[int, _T]]]:
+    seen: list[set[Hashable]] = [set() for _ in keys]
+    this_round: list[tuple[int, _T]] = []
+    later: list[tuple[int, _T]] = []
+    for index, row in rows:
+        values = [key(row) for key in keys]
+        if any(value in taken for value, taken in zip(values, seen, strict=True) if value is not None):
+            later.append((index, row))
+            continue
+        for value, taken in zip(values, seen, strict=True):
+            taken.add(value)
+        this_round.append((index, row))
+    return this_round, later
 
 
 def finite(seconds: float) -> float:

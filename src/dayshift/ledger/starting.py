@@ -48,7 +48,7 @@ import asyncpg
 
 from dayshift.domain.task import Started
 from dayshift.ledger.database import Database, columns
-from dayshift.ledger.rows import bare, by_id, milliseconds, rounds, timing_of, usage_of
+from dayshift.ledger.rows import bare, milliseconds, rounds, timing_of, usage_of
 from dayshift.ledger.shapes import StartRefusal, StartWish
 
 _AS_BEFORE = {"expired_before": "expired", "cancelled_before": "cancelled"}
@@ -65,14 +65,14 @@ class Starting:
         answers: dict[int, Started | StartRefusal] = {}
         for batch in rounds(wishes, lambda wish: wish.task_id):
             arguments = [_arguments(wish) for _, wish in batch]
-            rows = by_id(await self._db.batch("start_tasks", *columns(arguments, 5)))
-            for index, wish in batch:
-                answers[index] = _answer(wish, rows[bare(wish.task_id)])
+            for row in await self._db.batch("start_tasks", *columns(arguments, 5)):
+                index, wish = batch[row["n"] - 1]
+                answers[index] = _answer(wish, row)
         return [answers[index] for index in range(len(wishes))]
 
 
 def _arguments(wish: StartWish) -> tuple[object, ...]:
-    return bare(wish.task_id), bare(wish.worker_id), wish.version, wish.quarantine, bare(wish.start_id)
+    return bare(wish.task_id), bare(wish.worker_id), wish.version, wish.quarantine or None, bare(wish.start_id)
 
 
 def _answer(wish: StartWish, row: asyncpg.Record) -> Started | StartRefusal:

@@ -1,13 +1,14 @@
 -- name: finish_tasks
 -- Records each outcome whose attempt still runs and frees its conversation; answers 'recorded', 'again' for a repeat, or 'superseded'.
+-- The wish stays as it comes, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::text[], $6::bytea[], $7::text[], $8::text[],
-            $9::boolean[], $10::float8[], $11::bytea[], $12::bytea[])
-        AS w (id, attempt, worker, finish, outcome, output, code, message, retryable, delay_seconds, usage, timing)
+            $9::boolean[], $10::float8[], $11::bytea[], $12::bytea[]) WITH ORDINALITY
+        AS w (id, attempt, worker, finish, outcome, output, code, message, retryable, delay_seconds, usage, timing, n)
 ),
 locked AS MATERIALIZED (
     SELECT w.attempt AS wish_attempt, w.worker, w.finish, w.outcome, w.output, w.code, w.message, w.retryable,
-        w.delay_seconds, w.usage, w.timing,
+        coalesce(w.delay_seconds, 0) AS delay_seconds, w.usage, w.timing,
         t.id, t.status, t.attempt, t.worker_id, t.finish_id, t.run_at, t.finished_at, t.expires_at,
         t.cancel_requested_at, t.tenant, t.conversation, t.error_code, t.error_message, t.error_retryable
     FROM wish w JOIN tasks t ON t.id = w.id
@@ -90,7 +91,7 @@ talked AS (
     WHERE c.tenant = k.tenant AND c.name = k.name
     RETURNING c.tenant, c.name, c.unfinished
 )
-SELECT w.id, coalesce(r.ruling, 'superseded') AS ruling,
+SELECT w.n, coalesce(r.ruling, 'superseded') AS ruling,
     coalesce(CASE WHEN r.ruling = 'recorded' THEN r.new_status ELSE r.status END, 'cancelled') AS status,
     coalesce(CASE WHEN r.ruling = 'recorded' THEN r.new_run_at ELSE r.run_at END, now()) AS run_at,
     CASE WHEN r.ruling = 'recorded' THEN CASE WHEN r.new_status <> 'queued' THEN now() END ELSE r.finished_at END AS finished_at,

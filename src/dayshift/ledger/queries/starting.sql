@@ -1,11 +1,13 @@
 -- name: start_tasks
 -- Grants each wish that the rules of starting.py allow, ends what is found cancelled or expired, and says of every other why not.
+-- The wish stays as it comes. With an expression or another order of columns in it, PostgreSQL 18 loses a row that changed
+-- while its lock was waited for: the row is read again, and its wish is not found beside it.
 WITH wish AS (
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::boolean[], $5::uuid[])
-        AS w (id, worker, version, quarantine, start)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::boolean[], $5::uuid[]) WITH ORDINALITY
+        AS w (id, worker, version, quarantine, start, n)
 ),
 locked AS MATERIALIZED (
-    SELECT w.worker, w.version, w.quarantine, w.start,
+    SELECT w.worker, w.version, coalesce(w.quarantine, false) AS quarantine, w.start,
         t.id, t.status, t.seq, t.created_at, t.run_at, t.started_at, t.expires_at, t.cancel_requested_at, t.worker_id,
         t.start_id, t.finish_id, t.timeout_seconds, t.attempt, t.failures, t.losses, t.poison_losses, t.priority,
         t.tenant, t.agent, t.queue, t.user_name, t.conversation, t.trace_id, t.error_code, t.usage, t.timing,
@@ -94,7 +96,7 @@ talked AS (
     FROM moves m
     WHERE c.tenant = m.tenant AND c.name = m.conversation
 )
-SELECT w.id, coalesce(r.ruling, 'gone') AS ruling, r.status = 'running' AS was_running,
+SELECT w.n, coalesce(r.ruling, 'gone') AS ruling, r.status = 'running' AS was_running,
     r.run_at, r.attempt, r.failures, r.losses, r.agent, r.queue, r.tenant, r.user_name, r.conversation, r.priority,
     r.seq, CASE WHEN r.ruling IN ('granted', 'again') THEN r.input END AS input, r.timeout_seconds, r.expires_at,
     r.created_at, coalesce(r.started_at, now()) AS started_at, r.trace_id, r.metadata, r.usage, r.timing
