@@ -13,6 +13,7 @@ TENANTS = ("ada", "bob", "cyd")
 BOBS_CONCURRENCY = 4  # bob's tasks run at most so many at once
 CAPPED_CONCURRENCY = 3  # so do those of the agent `capped`
 MAX_ATTEMPTS = 3  # of the agents; a task that fails so often is a dead letter
+PROBE_SECONDS = 0.25
 DOORS = 2  # the supervised gateways, and the lone one
 
 
@@ -130,6 +131,23 @@ def make_program(seed: int, number: int, at_seconds: float) -> Program:
         errands=tuple(errands),
         acts=tuple(acts),
     )
+
+
+def make_probes(seed: int, seconds: float) -> list[Program]:
+    """The smallest programs, at a steady pace and at both doors in turn: they show how soon work flows again."""
+    probes = []
+    for number in range(int(seconds / PROBE_SECONDS)):
+        errand = Errand(label=f"{seed}-probe-{number}", steps=0, priority=9)
+        probe = Program(
+            number=-1 - number,
+            at_seconds=number * PROBE_SECONDS,
+            door=number % DOORS,
+            kind="probe",
+            errands=(errand,),
+            acts=(Submit((errand.label,)),),
+        )
+        probes.append(probe)
+    return probes
 
 
 Made = tuple[list[Errand], list[Act]]

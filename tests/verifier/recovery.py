@@ -1,10 +1,12 @@
 """How long it took after each fault until its harm was undone. Three measures, each from what was written down:
 
-reentry   a process with attempts was killed, frozen or cut off: from the blow until the last of the attempts that it
-          held then was started again elsewhere, or ended (by itself, if it kept its lease)
+reentry   a process with attempts was killed, frozen, cut off or replaced: from the blow until the last of the attempts
+          that it held then, and did not end itself, was started again
 flow      a plane was hit: from the moment that it was whole again (from the blow, if nothing needs healing) until a
           task ended that was accepted after that moment
 door      a gateway was hit: likewise, until a request was answered that was sent to its door after that moment
+
+Where an engine was in trouble of its own at that time, the recovery says more about that one: the *undisturbed* are the rest.
 """
 
 import math
@@ -15,6 +17,7 @@ from msgspec import Struct
 
 from tests.verifier.record import Entry, Hit, Record
 
+SETTLE_SECONDS = 2.0  # of an engine that is back
 MEASURES = {
     **dict.fromkeys(("worker", "lone-worker", "machine", "supervisor"), "reentry"),
     **dict.fromkeys(("gateway", "lone-gateway", "door"), "door"),
@@ -22,34 +25,50 @@ MEASURES = {
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
+    """Of one kind of fault; `None` where none was undisturbed."""
+
     kind: str
     measure: str
     count: int
     p50_seconds: float
     p99_seconds: float
-    longest_seconds: float
+    undisturbed_count: int
+    undisturbed_p50_seconds: float | None
+    undisturbed_p99_seconds: float | None
 
 
 def recoveries_of(record: Record) -> list[Recovery]:
     """By kind of fault; those that had nothing to recover from (an idle worker) are left out."""
     watch = _Watch(record)
-    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+    seconds: dict[tuple[str, str], list[tuple[float, bool]]] = defaultdict(list)
     for hit in record.hits:
         measure = MEASURES.get(hit.kind.partition(".")[0], "flow")
         took = getattr(watch, measure)(hit)
         if took is not None:
-            seconds[hit.kind, measure].append(took)
-    return [
-        Recovery(
-            kind=kind,
-            measure=measure,
-            count=len(took),
-            p50_seconds=percentile(took, 0.5),
-            p99_seconds=percentile(took, 0.99),
-            longest_seconds=max(took),
-        )
-        for (kind, measure), took in sorted(seconds.items())
-    ]
+            seconds[hit.kind, measure].append((took, _is_disturbed(hit, took, record.hits)))
+    return [_summed_up(kind, measure, found) for (kind, measure), found in sorted(seconds.items())]
+
+
+def _is_disturbed(hit: Hit, took: float, hits: list[Hit]) -> bool:
+    """Whether another fault, of an engine, reached into its time."""
+    until = max(hit.over_at, hit.began_at) + took
+    engines = (other for other in hits if other is not hit and other.cuts and not other.pids)
+    return any(other.began_at < until and other.healed_at + SETTLE_SECONDS > hit.began_at for other in engines)
+
+
+def _summed_up(kind: str, measure: str, found: list[tuple[float, bool]]) -> Recovery:
+    every = [took for took, _ in found]
+    undisturbed = [took for took, is_disturbed in found if not is_disturbed]
+    return Recovery(
+        kind=kind,
+        measure=measure,
+        count=len(every),
+        p50_seconds=percentile(every, 0.5),
+        p99_seconds=percentile(every, 0.99),
+        undisturbed_count=len(undisturbed),
+        undisturbed_p50_seconds=percentile(undisturbed, 0.5) if undisturbed else None,
+        undisturbed_p99_seconds=percentile(undisturbed, 0.99) if undisturbed else None,
+    )
 
 
 def percentile(values: list[float], share: float) -> float:

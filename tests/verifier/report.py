@@ -31,7 +31,7 @@ NEVER = (
 def figures_of(record: Record, violations: list[Violation], recoveries: list[Recovery]) -> dict[str, Any]:
     found = Counter(violation.kind for violation in violations)
     return {
-        "programs": len(record.programs),
+        "programs": sum(program.kind != "probe" for program in record.programs),
         "tasks": len(record.rows),
         "attempts": sum(row["attempt"] for row in record.rows),
         "losses": sum(row["losses"] for row in record.rows),
@@ -53,20 +53,23 @@ def text_of(figures: dict[str, Any]) -> str:
         f"{work} ({figures['losses']} lost with their worker), {figures['faults']} faults",
         f"answers: {', '.join(f'{count} x {what}' for what, count in figures['answers'].items())}",
         "",
-        f"{'fault':28}{'times':>6}   recovery p50 / p99 / longest, in seconds",
+        f"{'fault':30}{'times':>6}  {'recovery':8}{'of':>5}{'p50':>8}{'p99':>8}   undisturbed{'of':>5}{'p50':>8}{'p99':>8}",
     ]
     recoveries = {recovery["kind"]: recovery for recovery in figures["recoveries"]}
     for kind, count in figures["faults_by_kind"].items():
-        known = recoveries.get(kind)
-        took = (
-            f"{known['p50_seconds']:.2f} / {known['p99_seconds']:.2f} / {known['longest_seconds']:.2f} "
-            f"({known['measure']}, {known['count']} times)"
-            if known
-            else "nothing to recover"
-        )
-        lines.append(f"{kind:28}{count:>6}   {took}")
-    lines += ["", *(f"{kind:28}{count:>6}" for kind, count in figures["violations"].items())]
+        lines.append(f"{kind:30}{count:>6}  {_recovery_line(recoveries.get(kind))}")
+    lines += ["", *(f"{kind:30}{count:>6}" for kind, count in figures["violations"].items())]
     return "\n".join(lines)
+
+
+def _recovery_line(known: dict[str, Any] | None) -> str:
+    if known is None:
+        return "nothing"
+    line = f"{known['measure']:8}{known['count']:>5}{known['p50_seconds']:>8.2f}{known['p99_seconds']:>8.2f}"
+    if known["undisturbed_count"]:
+        p50, p99 = known["undisturbed_p50_seconds"], known["undisturbed_p99_seconds"]
+        line += f"{known['undisturbed_count']:>19}{p50:>8.2f}{p99:>8.2f}"
+    return line
 
 
 def keep_evidence(folder: Path, record: Record, violations: list[Violation]) -> None:

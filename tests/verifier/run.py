@@ -14,7 +14,7 @@ from tests.verifier.fleet import Fleet
 from tests.verifier.menu import MENU
 from tests.verifier.oracle import Violation
 from tests.verifier.plan import Kind, make_plan
-from tests.verifier.programs import make_programs
+from tests.verifier.programs import Program, make_probes, make_programs
 from tests.verifier.record import Record
 from tests.verifier.recovery import recoveries_of
 from tests.verifier.report import figures_of, keep_evidence
@@ -37,12 +37,13 @@ async def verify(options: Options, folder: Path, say: Callable[[str], None]) -> 
     seconds = options.minutes * 60
     fleet = Fleet(folder)
     programs = make_programs(options.seed, options.programs, seconds)
+    probes = make_probes(options.seed, seconds)
     kinds = kinds_of(options.faults, can_fill_disk=fleet.can_fill_disk)
     plan = make_plan(options.seed, seconds, kinds, options.every_seconds)
     try:
         await fleet.start()
         say(f"ready: {len(programs)} programs and {len(plan)} faults in {seconds:.0f} s")
-        record = await drive(fleet, programs, plan, say)
+        record = await drive(fleet, sorted([*programs, *probes], key=_moment), plan, say)
     finally:
         await fleet.stop()
     record_run(folder, record)
@@ -69,6 +70,10 @@ def judge_run(options: Options, folder: Path, record: Record) -> tuple[dict[str,
     (folder / REPORT).write_text(json.dumps(figures, indent=1))
     keep_evidence(folder, record, violations)
     return figures, violations
+
+
+def _moment(program: Program) -> float:
+    return program.at_seconds
 
 
 def kinds_of(wanted: str, *, can_fill_disk: bool) -> list[Kind]:
