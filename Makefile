@@ -2,11 +2,12 @@
 #   make test    the gate: lint, types, walls, tests on real engines
 #   make demo    real requests through gateway, queue, workers and a local model, with a worker killed on the way
 #   make verify  random programs under random faults, every task accounted for (ARGS='--seed 7 --minutes 60')
+#   make faults  the faults that last longer than the gate may take, each met for certain
 #   make bench   the questions of benchmarks/, one JSON answer each
 #   make fmt     format and mend what can be mended
 #   make lock    resolve requirements.lock anew from pyproject.toml (needs uv)
 
-.PHONY: test demo verify bench fmt lock setup lint types walls tests tests-by-url
+.PHONY: test demo verify faults bench fmt lock setup lint types walls tests tests-by-url
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -50,6 +51,9 @@ demo: setup
 
 verify: setup
 	$(BIN) -m tests.verifier $(ARGS)
+
+faults: setup
+	$(BIN) -m pytest -q -m long_fault
 
 bench: setup
 	$(BIN) -m benchmarks

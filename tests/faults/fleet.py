@@ -7,66 +7,26 @@ maintenance   straight on the engines; it is never what is hit here
 
 import asyncio
 import contextlib
-import json
 import signal
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from msgspec import Struct
 
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
-from tests.faults import dialects, processes
+from tests.faults import dialects
 from tests.faults.dialects import MakeDialect
 from tests.faults.proxy import Proxy
+from tests.faults.started import Process, start_dayshift
 from tests.hotplane.audit import audit
 from tests.system.house import House, clean_environment, free_port
 
 ROOT = Path(__file__).parents[2]
 AGENTS = "tests.faults.agents"
-SECONDS_TO_END = 20.0
 BOOKS_ARE_READ = 5
-
-
-class Process(Struct):
-    """One `dayshift` process and its two ways."""
-
-    name: str
-    ledger: Proxy
-    plane: Proxy
-    log_path: Path
-    child: asyncio.subprocess.Process
-
-    @property
-    def pid(self) -> int:
-        return self.child.pid
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Stopped for as long as the block lasts."""
-        processes.freeze(self.pid)
-        try:
-            yield
-        finally:
-            processes.thaw(self.pid)
-
-    def partition(self) -> None:
-        """Cut off from both planes."""
-        self.ledger.partition()
-        self.plane.partition()
-
-    def heal(self) -> None:
-        self.ledger.heal()
-        self.plane.heal()
-
-    def log_events(self, name: str) -> list[dict[str, Any]]:
-        """The JSON log lines whose event bears that name."""
-        lines = [json.loads(line) for line in self.log_path.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line.get("event") == name]
 
 
 class Fleet(House):
@@ -211,15 +171,7 @@ class Fleet(House):
 
     async def end(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """End one process and wait until it is gone."""
-        process = self.processes.pop(name)
-        with contextlib.suppress(ProcessLookupError):
-            processes.thaw(process.pid)
-            process.child.send_signal(number)
-        try:
-            await asyncio.wait_for(process.child.wait(), SECONDS_TO_END)
-        except TimeoutError:
-            process.child.kill()
-            await process.child.wait()
+        await self.processes.pop(name).end(number)
 
     async def close(self) -> None:
         await asyncio.gather(*(self.end(name) for name in list(self.processes)))
@@ -248,10 +200,7 @@ class Fleet(House):
             "DAYSHIFT_VALKEY_URL": plane.url(self.environment["DAYSHIFT_VALKEY_URL"]),
         }
         log_path = self.folder / f"{name}.jsonl"
-        with log_path.open("ab") as log:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "dayshift", *arguments, env=env, stdout=log, stderr=log
-            )
+        child = await start_dayshift(*arguments, environment=env, log_path=log_path)
         made = self.processes[name] = Process(name, ledger, plane, log_path, child)
         return made
 

@@ -1,19 +1,17 @@
 """One engine is lost in the middle of everything: clients are told the truth, and running work does not notice."""
 
 import asyncio
-import contextlib
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import httpx2
 import pytest
-from msgspec import Struct, field
+from msgspec import Struct
 
 from tests.faults.postgres import Postgres
 from tests.faults.valkey import Valkey
 from tests.system.house import House, clean_environment
+from tests.system.load import Load, final_of
 
 pytestmark = pytest.mark.system
 
@@ -52,31 +50,6 @@ async def house(tmp_path: Path, engines: Engines) -> AsyncIterator[House]:
     await made.close()
 
 
-class Load(Struct):
-    """What clients saw who went on all the while."""
-
-    statuses: Counter[int] = field(default_factory=Counter)
-    accepted: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-    async def submit_until(self, house: House, is_over: asyncio.Event, client: int) -> None:
-        number = 0
-        while not is_over.is_set():
-            number += 1
-            body = {"agent": "echo", "input": f"{client}-{number}"}
-            try:
-                answer = await house.http.post("/v1/tasks", json=body)
-            except httpx2.TransportError as error:
-                self.wrong.append(repr(error))  # no gateway was killed
-                continue
-            self.statuses[answer.status_code] += 1
-            if answer.status_code == 202:
-                self.accepted.append(answer.json()["id"])
-            elif answer.status_code != 503 or "retry-after" not in answer.headers:
-                self.wrong.append(f"{answer.status_code} {answer.text}")
-            await asyncio.sleep(0.02)
-
-
 Lose = Callable[[Engines], Awaitable[None]]
 
 
@@ -103,19 +76,17 @@ async def test_losing_one_engine_costs_no_task_and_no_attempt(house: House, engi
 
     await house.until(all_run, "all running")
     queued = await house.submit_many([{"agent": "slow", "input": {"seconds": 0.2}}] * QUEUED)
-    load, is_over = Load(), asyncio.Event()
-    clients = [asyncio.create_task(load.submit_until(house, is_over, client)) for client in range(CLIENTS)]
+    load = Load()
     streams = [asyncio.create_task(final_of(house, task_id)) for task_id in running[:20]]
-    await asyncio.sleep(0.5)
-    await lose(engines)
-    before = len(load.accepted)
+    async with load.going_on(house, CLIENTS):
+        await asyncio.sleep(0.5)
+        await lose(engines)
+        before = len(load.accepted)
 
-    async def flows_again() -> bool:
-        return len(load.accepted) > before + 50
+        async def flows_again() -> bool:
+            return len(load.accepted) > before + 50
 
-    await house.until(flows_again, "accepting again", seconds=30)
-    is_over.set()
-    await asyncio.gather(*clients)
+        await house.until(flows_again, "accepting again", seconds=30)
     tasks = await house.all_ended([*running, *queued, *load.accepted])
     assert load.wrong == []
     assert set(load.statuses) <= {202, 503}
@@ -128,25 +99,3 @@ async def test_losing_one_engine_costs_no_task_and_no_attempt(house: House, engi
 def entries(house: House) -> Counter[str]:
     """How often the code of each task was entered, as the outside saw it."""
     return Counter(line.split()[0] for line in Path(house.environment["WITNESS"]).read_text().splitlines())
-
-
-async def final_of(house: House, task_id: str) -> str:
-    """Follow the task's stream to its final event, by Last-Event-ID when it breaks; numbers rise all the way."""
-    last, deadline = 0, time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx2.TransportError):
-            async with house.http.stream(
-                "GET", f"/v1/tasks/{task_id}/events", headers={"Last-Event-ID": str(last)}
-            ) as answer:
-                assert answer.status_code in {200, 503}
-                name = ""
-                async for line in answer.aiter_lines():
-                    if line.startswith("id: "):
-                        assert int(line[4:]) > last, "an event came twice, or out of order"
-                        last = int(line[4:])
-                    elif line.startswith("event: "):
-                        name = line[7:]
-                    elif line == "" and name in {"task.succeeded", "task.failed", "task.cancelled"}:
-                        return name
-        await asyncio.sleep(0.2)
-    raise AssertionError(f"no final event of {task_id}")
