@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 _STARTED = "dayshift_started_mono"
 
 
+_NOTHING = Usage()
+
+
 class CallMeter:
     """Sums up the calls of one attempt."""
 
     __slots__ = ("_intervals", "usage")
 
     def __init__(self) -> None:
-        self.usage = Usage()
+        self.usage = _NOTHING
         self._intervals: list[tuple[float, float]] = []
 
     def add(self, started_mono: float, ended_mono: float, usage: Usage) -> None:
@@ -53,6 +56,8 @@ def count_calls_with(meter: CallMeter) -> None:
 
 def add_usage(first: Usage, second: Usage) -> Usage:
     """The sum of two usages."""
+    if second is _NOTHING:  # most tasks: they made no call
+        return first
     return Usage(
         input_tokens=first.input_tokens + second.input_tokens,
         output_tokens=first.output_tokens + second.output_tokens,

@@ -38,6 +38,7 @@ class Attempt:
     def __init__(self, task_id: str, lease: Lease) -> None:
         self.task_id = task_id
         self.lease = lease
+        self.key = (lease.worker_id, task_id)  # differs from that of an attempt under an earlier worker id
         self.started: Started | None = None
         self.stop_reason: StopReason | None = None
         self.supervisor: asyncio.Task[None] | None = None
@@ -49,11 +50,6 @@ class Attempt:
         self._body: asyncio.Future[Any] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._timers: list[asyncio.TimerHandle] = []
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Distinguishes it from an attempt at the same task under an earlier worker id."""
-        return self.lease.worker_id, self.task_id
 
     @property
     def place(self) -> Place | None:

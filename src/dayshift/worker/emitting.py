@@ -25,6 +25,8 @@ FLUSH_SECONDS = 1.0
 class Emitter:
     """The stream of one attempt. Called from the event loop or from the thread of a plain function."""
 
+    __slots__ = ("_attempt", "_flusher", "_loop", "_number", "_plane", "_reported", "_waiting")
+
     def __init__(self, plane: Plane, attempt: Attempt, number: int) -> None:
         self._plane = plane
         self._attempt = attempt
