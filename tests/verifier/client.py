@@ -57,10 +57,12 @@ class Client:
         body: object = None,
         wait_seconds: float = 0.0,
     ) -> Reply:
-        """Ask until there is an answer that is not 503."""
+        """Ask until there is an answer that is not 503. `wait_seconds`: how much longer that answer may take."""
         headers = {"Authorization": f"Bearer {self._keys[tenant]}"}
         if key is not None:
             headers["Idempotency-Key"] = key
+        if method == "POST" and wait_seconds:
+            headers["Prefer"] = f"wait={wait_seconds:g}"
         was_repeated = False
         while True:
             sent_at, status, pause_seconds, trouble, text = time.time(), 0, PAUSE_SECONDS, "", ""

@@ -66,9 +66,9 @@ class _Part:
     async def act(self, act: Act) -> None:
         self.now = repr(act)
         match act:
-            case Submit(labels, repeats):
+            case Submit(labels, repeats, waits_seconds):
                 for label in labels:
-                    await self._submit(label, self._door)
+                    await self._submit(label, self._door, waits_seconds)
                     await asyncio.gather(*(self._submit(label, nth % DOORS) for nth in range(repeats)))
             case SubmitAtOnce(labels):
                 await asyncio.gather(*(self._submit(label, nth % DOORS) for nth, label in enumerate(labels)))
@@ -88,9 +88,11 @@ class _Part:
             case _:
                 assert_never(act)
 
-    async def _submit(self, label: str, door: int) -> None:
+    async def _submit(self, label: str, door: int, waits_seconds: int = 0) -> None:
         errand = self._errands[label]
-        reply = await self._ask("submit", "POST", "/v1/tasks", errand, door=door, key=label, body=errand.body())
+        reply = await self._ask(
+            "submit", "POST", "/v1/tasks", errand, door=door, key=label, body=errand.body(), wait_seconds=waits_seconds
+        )
         self._took(label, reply.body, "submit")
 
     async def _submit_batch(self, labels: tuple[str, ...]) -> None:

@@ -46,10 +46,14 @@ class Errand(Struct, frozen=True, kw_only=True):
 
 
 class Submit(Struct, frozen=True, tag=True):
-    """Submit one by one, each after the answer for the one before; `repeats` times more with the same key, at both doors."""
+    """Submit one by one, each after the answer for the one before; `repeats` times more with the same key, at both doors.
+
+    `waits_seconds`: ask the answer to wait so long for the task's end (`Prefer: wait`).
+    """
 
     labels: tuple[str, ...]
     repeats: int = 0
+    waits_seconds: int = 0
 
 
 class SubmitAtOnce(Struct, frozen=True, tag=True):
@@ -170,7 +174,7 @@ def _errand(dice: random.Random, label: str, **fields: object) -> Errand:
 
 def _single(dice: random.Random, name: str) -> Made:
     errand = _errand(dice, f"{name}-0")
-    return [errand], [Submit((errand.label,)), _watch(dice, errand.label)]
+    return [errand], [Submit((errand.label,), waits_seconds=dice.choice([0, 0, 1, 8])), _watch(dice, errand.label)]
 
 
 def _repeated(dice: random.Random, name: str) -> Made:
