@@ -24,6 +24,7 @@ def violations_of(record: Record) -> list[Violation]:
     found += _conversations(record)
     found += _answers(record)
     found += _unplayed(record)
+    found += _unrecovered(record)
     found += _losses(record)
     return found
 
@@ -143,6 +144,11 @@ def _explains_silence(record: Record) -> Callable[[Answer], bool]:
 def _unplayed(record: Record) -> Iterator[Violation]:
     for number, text in record.unplayed.items():
         yield Violation(kind="lost", label=f"program {number}", text=f"its client could not play it to the end: {text}")
+
+
+def _unrecovered(record: Record) -> Iterator[Violation]:
+    for text in record.unrecovered:
+        yield Violation(kind="not recovered", label="", text=f"what it hit did not stand up again: {text}")
 
 
 def _losses(record: Record) -> Iterator[Violation]:

@@ -33,6 +33,7 @@ ROOT = HERE.parents[1]
 SLOTS = 24
 GRACE_SECONDS = 3.0
 READY_SECONDS = 90.0
+STAND_UP_SECONDS = 180.0  # a process that starts while an engine is away ends, and is started again
 
 
 class Fleet:
@@ -90,7 +91,7 @@ class Fleet:
 
     async def until_replaced(self, keeper: Keeper, pid: int, door: int) -> None:
         """Wait until another process than that one serves the door, and all is well there."""
-        async with asyncio.timeout(READY_SECONDS), httpx2.AsyncClient() as http:
+        async with asyncio.timeout(STAND_UP_SECONDS), httpx2.AsyncClient() as http:
             while keeper.pid in {0, pid} or not await _is_well(http, self.doors[door]):
                 await asyncio.sleep(0.1)
 

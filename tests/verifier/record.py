@@ -96,6 +96,7 @@ class Record(Struct, kw_only=True):
     cancelled: set[str] = field(default_factory=set)
     replayed: set[str] = field(default_factory=set)
     unplayed: dict[str, str] = field(default_factory=dict)  # programs that broke off, and why
+    unrecovered: list[str] = field(default_factory=list)  # faults after which something did not stand up again
     hits: list[Hit] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)

@@ -23,6 +23,7 @@ NEVER = (
     "wrong result",
     "illegal change",
     "loss without cause",
+    "not recovered",
     "stream",
     "answer",
 )

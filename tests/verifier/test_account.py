@@ -155,6 +155,10 @@ def _lose_without_cause(record: Record) -> None:
     record.hits = [Hit(kind="valkey.emptied", began_at=2, over_at=2, healed_at=2.1, cuts=("plane",))]
 
 
+def _never_stand_up_again(record: Record) -> None:
+    record.unrecovered.append("fault 7 lone-gateway.killed")
+
+
 def _answer_500(record: Record) -> None:
     record.answers.append(_answer(1.0, 500))
 
@@ -197,6 +201,7 @@ SABOTAGE: list[tuple[Callable[[Record], None], str]] = [
     (_act_in_another_process, "side effect"),
     (_go_on_after_the_loss, "two at once"),
     (_lose_without_cause, "loss without cause"),
+    (_never_stand_up_again, "not recovered"),
     (_answer_500, "answer"),
     (_answer_503_without_retry_after, "answer"),
     (_reset_without_cause, "answer"),
