@@ -8,6 +8,7 @@ import pytest
 from dayshift.domain.errors import NotFound
 from dayshift.domain.stream import Append
 from dayshift.domain.task import Started, Status, TaskError
+from dayshift.hotplane import StreamPage
 from dayshift.tasks import Outcome, events, following
 
 from .conftest import TENANT, Hands, House, eventually, opened
@@ -93,6 +94,25 @@ async def test_who_comes_after_the_end_gets_it_and_who_waits_in_vain_is_told(
         task = await door.services.waiters.wait(started.id, TENANT, 5, known=known)
         assert task is not None
         assert bytes(task.output) == b'"done"'
+
+
+async def test_a_reader_who_looks_just_before_the_first_event_is_told_no_snapshot(
+    house: House, hands: Hands, door: House
+) -> None:
+    receipt = await house.submit()
+    await house.told()
+    read = door.plane.read
+
+    async def read_just_before(*_: object) -> StreamPage:
+        door.plane.read = read
+        return StreamPage([], starts_at_beginning=False)
+
+    door.plane.read = read_just_before
+    reading = asyncio.ensure_future(collect(door, receipt.task.id))
+    await eventually(lambda: _is_awaited(door, receipt.task.id))
+    await hands.claim_within(5)
+    await hands.run(receipt.task.id)
+    assert [name for _, name in await reading] == ["task.queued", "task.started", "task.succeeded"]
 
 
 async def test_an_end_too_large_to_be_pushed_is_fetched(house: House, hands: Hands, door: House) -> None:

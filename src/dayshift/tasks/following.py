@@ -101,7 +101,7 @@ class Follower:
         if page.starts_at_beginning:
             return False
         first = await self._read(task.id, 0, limit=1)
-        if first is None:
+        if first is None or first.starts_at_beginning:  # its first event came between the two looks
             return False
         if not first.events:
             return awaited.ended is None and not (cursor.number == 0 and _is_young(task))
