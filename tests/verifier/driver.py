@@ -61,8 +61,8 @@ class _Striker:
         self._down.update(kind.hits)
         try:
             hit = await strike(self._fleet, planned)
-        except TimeoutError:
-            self._record.unrecovered.append(f"fault {planned.number} {planned.kind}")
+        except Exception as error:  # noqa: BLE001 - it is evidence, and the run goes on
+            self._record.unrecovered.append(f"fault {planned.number} {planned.kind}: {type(error).__name__} {error}")
             return
         finally:
             self._down.difference_update(kind.hits)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -36,9 +37,9 @@ class Keeper:
         self._keeping = asyncio.create_task(self._keep(), name=f"keep {self.name}")
 
     def signal(self, number: signal.Signals) -> None:
-        if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                psutil.Process(self.pid).send_signal(number)
+        with contextlib.suppress(ProcessLookupError):
+            if self.pid:
+                os.kill(self.pid, number)
 
     def children(self, kind: str) -> list[int]:
         """The processes of that kind that a supervisor has started; none in quarantine."""

@@ -1,5 +1,6 @@
 """Faults of processes. The lone ones stand for other hosts: nobody there sees them die, so it takes a lease to notice."""
 
+import contextlib
 import signal
 from pathlib import Path
 
@@ -143,8 +144,9 @@ def _kill(pid: int, *doors: int) -> Hit:
 
 
 def _freeze(pid: int, *doors: int) -> Hit:
-    if pid:
-        processes.freeze(pid)
+    with contextlib.suppress(ProcessLookupError):  # it has ended by itself this moment
+        if pid:
+            processes.freeze(pid)
     return Hit(pids=(pid,) if pid else (), doors=doors)
 
 
