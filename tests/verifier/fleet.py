@@ -129,7 +129,7 @@ class Fleet:
             "DAYSHIFT_HOST": LOOPBACK,
             "DAYSHIFT_LOG": "json",
             "OPENAI_API_KEY": "not-used",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",  # the tree that this file lies in
             witness.PORT_VARIABLE: str(self.witness_port),
         }
 
