@@ -66,6 +66,15 @@ async def test_a_lost_reply_is_asked_for_again_with_the_same_request_id():
     assert plane.calls[3][2] == 9
 
 
+async def test_it_looks_again_at_once_after_a_repeat_whose_answer_may_be_old():
+    plane = CommandedPlane(PlaneAway("no answer"), NOTHING)
+    made, _ = claimer(plane)
+    assert await made.run_once() == 0
+    assert await made.run_once() > 1
+    first, repeated, fresh = (request_id for request_id, _, _ in plane.calls)
+    assert first == repeated != fresh
+
+
 async def test_it_looks_again_at_once_after_a_full_claim_and_later_after_a_short_one():
     plane = CommandedPlane(Claim(["task_1", "task_2"], [], None), Claim(["task_3"], [], None))
     made, _ = claimer(plane, slots=Slots(2))

@@ -34,6 +34,8 @@ GATHERING_SECONDS = 0.02
 NO_CAP = -1
 CLAIM_ID = "claim_"
 
+Wishes = list[tuple[str, int]]
+
 
 class Claimer:
     """`run` until `stop`. `take` is given each claim; `may_claim` says whether results can be written at all."""
@@ -91,13 +93,18 @@ class Claimer:
         count = min(self._slots.free, self._most)
         if not agents or count <= 0:
             return FALLBACK_SECONDS
-        claim = await self._claim_until_answered(lease, agents, count)
+        request_id = ids.new(CLAIM_ID)
+        claim = await self._claim(lease, request_id, agents, count)
+        if claim is not None:
+            self._take(lease, claim)
+            return 0.0 if len(claim.task_ids) >= count else _seconds_until(claim.next_due_ms)
+        claim = await self._repeat_until_answered(lease, request_id, agents, count)
         if claim is None:
             return HINDERED_SECONDS
         self._take(lease, claim)
-        return 0.0 if len(claim.task_ids) >= count else _seconds_until(claim.next_due_ms)
+        return 0.0
 
-    def _claimable(self) -> list[tuple[str, int]]:
+    def _claimable(self) -> Wishes:
         """The agents that may run now, each with its cap; neither paused queues nor disabled agents."""
         settings = self._settings()
         claimable = []
@@ -107,20 +114,26 @@ class Claimer:
                 claimable.append((agent.name, NO_CAP if own.concurrency is None else own.concurrency))
         return claimable
 
-    async def _claim_until_answered(self, lease: Lease, agents: list[tuple[str, int]], count: int) -> Claim | None:
+    async def _claim(self, lease: Lease, request_id: str, agents: Wishes, count: int) -> Claim | None:
+        """Ask once. None: no answer came."""
+        try:
+            return await self._plane.claim(lease.worker_id, request_id, agents, count)
+        except PlaneAway:
+            return None
+
+    async def _repeat_until_answered(self, lease: Lease, request_id: str, agents: Wishes, count: int) -> Claim | None:
         """Repeat an unanswered call with its request id: tasks that were given out already come again. None: give up.
 
-        A lost lease ends it: what the call brought belongs to an id that is being rescued.
+        The answer may be that of the first try, and the wake-up for what has come since went to this worker, which could
+        not follow it: so the claimer looks again at once. A lost lease ends it: what the call brought belongs to an id
+        that is being rescued.
         """
-        request_id = ids.new(CLAIM_ID)
-        while lease.is_valid():
-            try:
-                return await self._plane.claim(lease.worker_id, request_id, agents, count)
-            except PlaneAway:
-                if self._stopping:
-                    return None
-                await self._pause(HINDERED_SECONDS)
-                self._woken.clear()
+        while lease.is_valid() and not self._stopping:
+            await self._pause(HINDERED_SECONDS)
+            self._woken.clear()
+            claim = await self._claim(lease, request_id, agents, count)
+            if claim is not None:
+                return claim
         return None
 
     async def _wait_for_slots(self) -> None:
