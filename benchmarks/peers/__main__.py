@@ -1,0 +1,67 @@
+"""Ask the peers, record what they answer, and write the table and the plot.
+
+    python -m benchmarks.peers [NAMES...] [--questions drain latency agents kill] [--repeats 3] [--scale 1.0]
+                               [--lock FILE] [--report-only]
+
+`--scale 0.05` is a trial: it prints, and records nothing. `--lock` holds a file's lock during each run, for machines
+that several people measure on.
+"""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import plan, report
+from benchmarks.peers.ask import peer_class
+from benchmarks.peers.runs import repeated
+
+
+def main() -> None:
+    """Each peer in turn; what was recorded of the others stays."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
+    flags = _flags()
+    recorded = report.load()
+    for name in () if flags.report_only else flags.names or plan.PEERS:
+        _ask_all(name, flags, recorded)
+    if flags.scale == 1.0:
+        report.write(recorded)
+
+
+def _ask_all(name: str, flags: argparse.Namespace, recorded: dict[str, Any]) -> None:
+    entry = recorded.setdefault(name, {"answers": {}})
+    entry |= report.described(peer_class(name))
+    for label, ask in plan.asks(name, flags.scale):
+        if flags.questions and ask.question not in flags.questions:
+            continue
+        answer = repeated(name, ask, flags.repeats, flags.lock)
+        print(f"{name:>10} {label:<20} {json.dumps(answer['median'])} {answer['errors'] or ''}", flush=True)
+        entry["versions"] = answer.pop("versions") or entry.get("versions", {})
+        entry["answers"][label] = answer | {
+            "tasks": ask.tasks,
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "measured_at": time.strftime("%Y-%m-%d"),
+        }
+        if flags.scale == 1.0:
+            report.save(recorded)
+
+
+def _flags() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="The same questions of all peers.")
+    parser.add_argument("names", nargs="*", choices=[*plan.PEERS, []], metavar="NAME", help=", ".join(plan.PEERS))
+    parser.add_argument("--questions", nargs="+", choices=["drain", "latency", "agents", "kill"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--lock", type=Path)
+    parser.add_argument("--report-only", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
