@@ -110,3 +110,20 @@ async def test_a_rebuild_marks_many_lanes_in_bounded_calls(plane, monkeypatch):
     monkeypatch.setattr(dispatch, "MAX_LANES_A_CALL", 3)
     await plane.mark_cold([Lane("agent", 5, f"t{number}", 7) for number in range(8)])
     assert await plane._wire.ask(b"HLEN", keys.state_root(plane.epoch) + "cold") == 8
+
+
+async def test_refills_of_higher_priorities_are_given_out_first(plane):
+    for priority in range(10):
+        await plane.mark_cold([Lane("agent", priority, "a", 7)])
+    worker_id = crowd.worker()
+    given = [lane.priority for _ in range(3) for lane in (await ask_for_refill(plane, worker_id, 1)).refill]
+    assert given == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
+async def test_a_claim_says_that_more_refills_wait(plane):
+    """Lanes may turn out to be empty: then no refill wakes anybody for those that were not given out."""
+    await plane.mark_cold([Lane("agent", 5, f"t{number}", 7) for number in range(5)])
+    claim = await ask_for_refill(plane, crowd.worker(), 1)
+    assert len(claim.refill) == 4
+    assert claim.next_due_ms is not None
+    assert claim.next_due_ms * 1_000 < await plane.now_us()

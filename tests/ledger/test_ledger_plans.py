@@ -63,8 +63,9 @@ HOT = {
     "place_of": NIL,
     "lane_page": "'agent1', 5, 'busy', 0, 100",
     "announceable": "2, 60, 100",
-    "delayed_page": "600, 'epoch', 0, 100",
-    "heads_for_rebuild": "64, 10000",
+    "delayed_page": "10, 600, 'epoch', 0, 100",
+    "lanes_after": "'', -1, '', 1000",
+    "heads_of_lanes": "'{agent1,agent2}'::text[], '{5,5}'::smallint[], '{busy,t7}'::text[], 64",
     "running_of": NIL,
     "running_by_live_workers": "",
     "conversation_heads": f"{TEXTS}, {TEXTS}",
@@ -139,7 +140,7 @@ def _is_excused(name: str, table: str, settings: dict[str, str]) -> bool:
 
 def _stops_early(name: str) -> bool:
     """A loose scan takes the first entry of an index and jumps."""
-    return name == "heads_for_rebuild"
+    return name == "lanes_after"
 
 
 def _is_partial(index: str) -> bool:

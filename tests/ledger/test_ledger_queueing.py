@@ -33,30 +33,25 @@ async def test_a_lane_is_paged_in_order_without_delayed_tasks_and_followers(ledg
     assert [place.id for place in rest] == [*lane[3:], head]
 
 
+async def test_lanes_are_paged_by_name(ledger):
+    for tenant, priority, agent in (("b", 5, "x"), ("a", 5, "x"), ("a", 9, "w"), ("a", 4, "x"), ("a", 5, "x")):
+        await accept(ledger, tenant=tenant, priority=priority, agent=agent)
+    await start(ledger, await accept(ledger, tenant="runs"), await new_worker(ledger))
+    lanes = [("w", 9, "a"), ("x", 4, "a"), ("x", 5, "a"), ("x", 5, "b")]
+    assert await ledger.tasks.lanes_after(None, 10) == lanes
+    assert await ledger.tasks.lanes_after(None, 3) == lanes[:3]
+    assert await ledger.tasks.lanes_after(lanes[2], 3) == lanes[3:]
+    assert await ledger.tasks.lanes_after(lanes[3], 3) == []
+
+
 @pytest.mark.by_url
-async def test_heads_for_rebuild_serve_every_lane_before_any_lanes_second(ledger):
-    flood = [await accept(ledger, tenant="flood") for _ in range(6)]
-    others = [await accept(ledger, tenant=f"t{n}", priority=n, agent=f"a{n % 2}") for n in range(5)]
-    await accept(ledger, tenant="delayed", delay_seconds=60)
-    heads = await ledger.tasks.heads_for_rebuild(3, 100)
-    places = heads.places
-    assert {place.id for place in places[:6]} == {flood[0], *others}
-    assert [place.id for place in places[6:]] == flood[1:3]
-    assert (heads.a_lane, heads.is_cut_off) == (3, False)
-    cut_off = await ledger.tasks.heads_for_rebuild(3, 4)
-    assert (len(cut_off.places), cut_off.is_cut_off) == (4, True)
-
-
-async def test_with_many_lanes_heads_for_rebuild_reads_an_even_share_of_each(ledger):
-    for tenant in ("a", "b", "c", "d"):
-        lane = [new_task(tenant=tenant) for _ in range(5 if tenant != "d" else 1)]
-        await ledger.tasks.accept(lane)
-    heads = await ledger.tasks.heads_for_rebuild(5, 11)
-    assert heads.a_lane == 2
-    assert [place.tenant for place in heads.places] == ["a", "b", "c", "d", "a", "b", "c"]
-    assert not heads.is_cut_off
-    narrow = await ledger.tasks.heads_for_rebuild(5, 3)
-    assert (narrow.a_lane, [place.tenant for place in narrow.places]) == (1, ["a", "b", "c"])
+async def test_heads_of_lanes_are_the_first_ready_tasks_of_each(ledger):
+    flood = [await accept(ledger, tenant="flood") for _ in range(4)]
+    other = await accept(ledger, tenant="other", priority=7)
+    await accept(ledger, tenant="other", priority=7, delay_seconds=60)
+    asked = [("echo", 7, "other"), ("echo", 5, "nobody"), ("echo", 5, "flood")]
+    assert [place.id for place in await ledger.tasks.heads_of_lanes(asked, 3)] == [other, *flood[:3]]
+    assert await ledger.tasks.heads_of_lanes([], 3) == []
 
 
 async def test_announceable_finds_what_has_been_ready_for_that_long(ledger, database_url):
@@ -78,6 +73,16 @@ async def test_delayed_tasks_are_paged_by_the_time_they_are_due(ledger):
         assert after.run_at_ms > 0
         seen.append(after.id)
     assert seen == [tasks[n] for n in (1, 3, 2, 0)]
+
+
+async def test_delayed_tasks_that_became_due_lately_are_paged_first(ledger, database_url):
+    lately, long_ago, later = [await accept(ledger, delay_seconds=10) for _ in range(3)]
+    await aged(database_url, lately, 2)
+    await aged(database_url, long_ago, 90)
+    assert [place.id for place in await ledger.tasks.delayed_page(600, 10)] == [later]
+    since = await ledger.tasks.delayed_page(600, 10, since_seconds=60)
+    assert [place.id for place in since] == [lately, later]
+    assert since[0].run_at_ms > 0
 
 
 async def test_running_tasks_are_listed_by_worker_and_only_of_live_ones(ledger):

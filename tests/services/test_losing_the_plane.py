@@ -9,9 +9,9 @@ from dayshift.domain.errors import PlaneAway, PlaneNotReady
 from dayshift.domain.stream import Append
 from dayshift.domain.task import Place, Started, Status
 from dayshift.hotplane import Numbered, Plane
-from dayshift.ledger import Heads, StartRefusal
-from dayshift.tasks import Outcome, announce, events, rebuild
-from dayshift.tasks.rebuild import cold_lanes
+from dayshift.ledger import StartRefusal
+from dayshift.tasks import Outcome, announce, events, lane_heads, rebuild
+from dayshift.tasks.lane_heads import cut, fair_share
 from dayshift.telemetry import subscribe
 
 from .conftest import AGENT, TENANT, Hands, House, eventually, opened
@@ -171,12 +171,59 @@ async def test_a_rebuild_brings_heads_only_and_refills_bring_the_rest(
     assert found == sent
 
 
-def test_lanes_are_cold_behind_a_full_share_or_a_cut_off_read() -> None:
-    places = [Place(f"t{n}", AGENT, 5, tenant, n) for n, tenant in enumerate(["a", "a", "b"])]
-    cold = cold_lanes(Heads(places, a_lane=2, is_cut_off=False))
-    assert [(lane.tenant, lane.from_seq) for lane in cold] == [("a", 2)]
-    cold = cold_lanes(Heads(places, a_lane=2, is_cut_off=True))
-    assert [(lane.tenant, lane.from_seq) for lane in cold] == [("a", 2), ("b", 3)]
+def test_a_lane_is_cold_from_the_first_place_beyond_its_share() -> None:
+    places = [Place(f"t{n}", AGENT, 5, tenant, n) for n, tenant in enumerate(["a", "a", "a", "b", "b"])]
+    heads = cut(places, 2)
+    assert [place.seq for place in heads.places] == [0, 1, 3, 4]
+    assert [(lane.tenant, lane.from_seq) for lane in heads.cold] == [("a", 2)]
+
+
+def test_every_lane_has_a_share_however_many_there_are() -> None:
+    shares = [fair_share(lanes, a_lane=64, in_all=4_000) for lanes in (0, 1, 100, 4_000, 100_000)]
+    assert shares == [64, 64, 40, 1, 1]
+
+
+async def test_a_rebuild_brings_the_head_of_every_lane_however_many_there_are(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild, "HEADS_IN_ALL", 4)
+    monkeypatch.setattr(lane_heads, "LANES_A_PAGE", 3)
+    sent = [(await house.submit(str(n), tenant=f"tenant{n % 10}")).task.id for n in range(20)]
+    await house.told()
+    await flush(house)
+    await house.services.rebuild.rebuild_if_lost()
+    late = (await house.submit("late", tenant="tenant3")).task.id
+    await house.told()
+    assert sorted(await hands.claim(100)) == sorted(sent[:10])
+    found: list[str] = []
+
+    async def all_found() -> bool:
+        found.extend(await hands.claim(100))
+        return len(found) == 11
+
+    await eventually(all_found, 15)
+    assert sorted(found) == sorted([*sent[10:], late])
+    assert found.index(late) > found.index(sent[13])
+
+
+async def test_a_rebuild_that_died_after_the_marker_lacks_only_delayed_tasks(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = (await house.submit()).task.id
+    await house.submit(delay=300)
+    await house.told()
+    await flush(house)
+
+    async def die(**_: float) -> int:
+        raise RuntimeError("killed behind the marker")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.services.announce, "delayed", die)
+        with pytest.raises(RuntimeError):
+            await house.services.rebuild.rebuild_if_lost()
+    assert await hands.claim(5) == [ready]
+    assert not await house.services.rebuild.rebuild_if_lost()
+    assert await house.services.announce.delayed() == 1
 
 
 async def test_a_lost_nudge_is_announced_again(house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,6 +251,38 @@ async def test_the_heads_of_all_lanes_are_announced_whatever_their_age(
     await house.services.announce.delayed()
     assert await hands.claim_within(5) == [delayed_id]
     assert (await house.ledger.tasks.get(task_id, TENANT)) is not None
+
+
+async def test_what_becomes_due_during_a_rebuild_is_brought(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delayed = (await house.submit(delay=0.5)).task.id
+    await house.told()
+    await flush(house)
+    write_marker = house.plane.write_marker
+
+    async def write_it_late() -> None:
+        async def is_due() -> bool:
+            return await house.ledger.tasks.announceable(0, 60, 1) != []
+
+        await eventually(is_due)
+        await write_marker()
+
+    monkeypatch.setattr(house.plane, "write_marker", write_it_late)
+    await house.services.rebuild.rebuild_if_lost()
+    assert await hands.claim(5) == [delayed]
+
+
+async def test_lanes_that_nobody_works_off_do_not_hide_the_others(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.services.outbox, "place", lambda place: None)
+    monkeypatch.setattr(announce, "LANES_A_TURN", 2)
+    sent = [(await house.submit(tenant=f"tenant{n}")).task.id for n in range(5)]
+    await house.told()
+    announced = [await house.services.announce.heads() for _ in range(4)]
+    assert announced == [2, 2, 1, 2]
+    assert await hands.claim(10) == sent
 
 
 async def test_events_whose_answer_was_lost_are_not_written_twice(

@@ -8,7 +8,7 @@ group_commit, database and migrate.
 from dayshift.ledger.errors import BadRow, LedgerBusy, LedgerMisfit
 from dayshift.ledger.group_commit import GroupCommit
 from dayshift.ledger.ledger import Ledger
-from dayshift.ledger.queueing import Heads
+from dayshift.ledger.queueing import LaneName
 from dayshift.ledger.shapes import (
     Accepted,
     ActiveKey,
@@ -47,8 +47,8 @@ __all__ = [
     "Finish",
     "Finished",
     "GroupCommit",
-    "Heads",
     "KeyRow",
+    "LaneName",
     "Ledger",
     "LedgerBusy",
     "LedgerMisfit",

@@ -4,20 +4,16 @@ A task that stands behind another of its conversation is in none of them (see th
 """
 
 from collections.abc import Sequence
-
-from msgspec import Struct
+from typing import TypeAlias
 
 from dayshift.domain.task import Place
 from dayshift.ledger.database import Database
 from dayshift.ledger.rows import bare, moment, to_place, worker_id
 
+LaneName: TypeAlias = tuple[str, int, str]
+"""Agent, priority and tenant: what the tasks of one lane have in common."""
 
-class Heads(Struct, frozen=True):
-    """The first places of lanes. A lane goes on in the ledger if `a_lane` of its places are here, or all is cut off."""
-
-    places: list[Place]
-    a_lane: int
-    is_cut_off: bool
+_BEFORE_ALL: LaneName = ("", -1, "")
 
 
 class Queueing:
@@ -38,19 +34,25 @@ class Queueing:
         """Tasks that have been ready for that long, the longest first: those whose nudge may have been lost."""
         return await self._places("announceable", age_from_seconds, age_to_seconds, limit)
 
-    async def delayed_page(self, within_seconds: float, limit: int, after: Place | None = None) -> list[Place]:
-        """Tasks that become ready within that time, the nearest first; `after` is the last one of the page before."""
-        run_at, seq = (moment(after.run_at_ms), after.seq) if after else (moment(0), 0)
-        return await self._places("delayed_page", within_seconds, run_at, seq, limit)
+    async def delayed_page(
+        self, within_seconds: float, limit: int, after: Place | None = None, *, since_seconds: float = 0.0
+    ) -> list[Place]:
+        """Tasks that become ready within that time, the nearest first, behind those that did since some seconds ago.
 
-    async def heads_for_rebuild(self, per_lane: int, total: int) -> "Heads":
-        """The first ready tasks of every lane, every lane's first before any lane's second; `total` of them at most.
-
-        Of a lane `per_lane` at most, and less when there are so many lanes that their shares of `total` are smaller.
+        `after` is the last one of the page before.
         """
-        rows = await self._db.fetch("heads_for_rebuild", per_lane, total)
-        share = int(rows[0]["of_a_lane"]) if rows else per_lane
-        return Heads([to_place(row) for row in rows], share, is_cut_off=len(rows) >= total)
+        run_at, seq = (moment(after.run_at_ms), after.seq) if after else (moment(0), 0)
+        return await self._places("delayed_page", since_seconds, within_seconds, run_at, seq, limit)
+
+    async def lanes_after(self, lane: LaneName | None, limit: int) -> list[LaneName]:
+        """The lanes that queued tasks stand in, by name, behind `lane` (None: from the first one on)."""
+        rows = await self._db.fetch("lanes_after", *(lane or _BEFORE_ALL), limit)
+        return [(row["agent"], row["priority"], row["tenant"]) for row in rows]
+
+    async def heads_of_lanes(self, lanes: Sequence[LaneName], per_lane: int) -> list[Place]:
+        """The first ready tasks of each of these lanes, lane by lane; at most `per_lane` of one."""
+        agents, priorities, tenants = ([lane[part] for lane in lanes] for part in range(3))
+        return await self._places("heads_of_lanes", agents, priorities, tenants, per_lane)
 
     async def running_of(self, worker_id: str) -> list[Place]:
         """What a worker runs, by the ledger."""

@@ -5,14 +5,16 @@ what has been ready for a while and is still queued. Announcing what the plane h
 
     young    ready for 2 to 60 s: every row is announced once as it passes that window, oldest first
     heads    the first rows of every lane, whatever their age: what the young pass missed (nobody was there to run it, or
-             its turn in a conversation came long after its acceptance) moves on lane by lane, behind any backlog
+             its turn in a conversation came long after its acceptance) moves on lane by lane, behind any backlog. Of very
+             many lanes some thousand at a time, in turn: lanes that nobody works off must not stand before the others.
     delayed  due within ten minutes, in the order in which they become due
 """
 
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.task import Place
 from dayshift.hotplane import Plane
-from dayshift.ledger import Ledger
+from dayshift.ledger import LaneName, Ledger
+from dayshift.tasks.lane_heads import fair_share, heads_of
 
 YOUNGEST_SECONDS = 2.0
 OLDEST_SECONDS = 60.0
@@ -21,6 +23,7 @@ OVERLAP_SECONDS = 1.0
 ROWS_A_SLICE = 5_000
 HEADS_A_LANE = 64
 HEADS_IN_ALL = 4_000
+LANES_A_TURN = 4_000
 DELAYED_WITHIN_SECONDS = 600.0
 DELAYED_PAGE = 1_000
 DELAYED_IN_ALL = 20_000
@@ -33,6 +36,7 @@ class Announce:
         self._ledger = ledger
         self._plane = plane
         self._young_at: float | None = None
+        self._last_lane: LaneName | None = None
 
     async def young(self) -> int:
         """Announce what became old enough since the last time that this succeeded; all of the window the first time."""
@@ -50,16 +54,23 @@ class Announce:
         return announced
 
     async def heads(self) -> int:
-        """Announce the first ready rows of every lane."""
-        heads = await self._ledger.tasks.heads_for_rebuild(HEADS_A_LANE, HEADS_IN_ALL)
-        return await self._announce(heads.places)
+        """Announce the first ready rows of the lanes whose turn it is: of all, if there are not very many."""
+        lanes = await self._ledger.tasks.lanes_after(self._last_lane, LANES_A_TURN)
+        share = fair_share(len(lanes), a_lane=HEADS_A_LANE, in_all=HEADS_IN_ALL)
+        announced = 0
+        async for heads in heads_of(self._ledger, lanes, share):
+            announced += await self._announce(heads.places)
+        self._last_lane = lanes[-1] if len(lanes) == LANES_A_TURN else None
+        return announced
 
-    async def delayed(self) -> int:
-        """Announce what becomes due within ten minutes."""
+    async def delayed(self, *, since_seconds: float = 0.0) -> int:
+        """Announce what becomes due within ten minutes, and before that what became due since some seconds ago."""
         announced = 0
         last: Place | None = None
         while announced < DELAYED_IN_ALL:
-            page = await self._ledger.tasks.delayed_page(DELAYED_WITHIN_SECONDS, DELAYED_PAGE, last)
+            page = await self._ledger.tasks.delayed_page(
+                DELAYED_WITHIN_SECONDS, DELAYED_PAGE, last, since_seconds=since_seconds
+            )
             announced += await self._announce(page)
             if len(page) < DELAYED_PAGE:
                 break

@@ -9,14 +9,16 @@ processes may come here, and a lock in the ledger, held by the transaction of on
     1 lost                      absent/old   NOT_READY, or an old epoch's state, which can only propose
     2 epoch raised (ledger)     absent/old   whoever reads the ledger names the new epoch: NOT_READY
     3 policy, running sets,     absent/old   the same; this process alone writes, into keys of the new epoch
-      heads, delayed written
+      heads of lanes written
     4 marker written            new          ready; the push `epoch N` reaches all, their poll finds it anyway
-    5 old epochs' keys dropped  new
+    5 delayed tasks announced   new          whole
+    6 old epochs' keys dropped  new
 
 Why each race is harmless:
 
 - *It dies anywhere in between.* The lock goes with its connection. The marker still differs from the ledger's epoch, so
-  the next one raises the epoch again and starts over; half-written keys belong to an epoch that nobody will name.
+  the next one raises the epoch again and starts over; half-written keys belong to an epoch that nobody will name. After
+  the marker only delayed tasks can be missing: the delayed loader brings them, and the announcer those that are due.
 - *Two rebuild at once* (the lock's connection broke and its holder does not know). Raising the epoch is a compare-and-set:
   each builds under a number of its own, the marker never goes back, and the one that was overtaken is told NOT_READY.
 - *A task is accepted after its lane was read.* Its nudge was answered NOT_READY and is repeated for some seconds; beyond
@@ -30,32 +32,33 @@ Why each race is harmless:
 - *The old server is still there and takes writes* (a partition). Both planes propose; every start is decided in the ledger.
 
 Only the heads of lanes are brought, so that a rebuild takes as long with a million queued tasks as with some thousand;
-the boundary of each lane is marked cold, and refills bring the rest.
+the boundary of each lane is marked cold, and refills bring the rest. Every lane has its head before the marker is there:
+a task that is accepted behind it would otherwise overtake the older ones of a lane that looks empty.
 """
 
 from msgspec import Struct
 
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.events import PlaneLost, PlaneRebuilt
-from dayshift.domain.task import Place
-from dayshift.hotplane import Lane, Plane, PlaneState
-from dayshift.ledger import Heads, Ledger, PlaneStateRow
-from dayshift.tasks.announce import DELAYED_PAGE, DELAYED_WITHIN_SECONDS
+from dayshift.hotplane import Plane, PlaneState
+from dayshift.ledger import Ledger, PlaneStateRow
+from dayshift.tasks.announce import Announce
+from dayshift.tasks.lane_heads import all_lanes, fair_share, heads_of
 from dayshift.tasks.policy import Policy
 from dayshift.telemetry import emit
 
 HEADS_A_LANE = 256
-HEADS_IN_ALL = 10_000
-DELAYED_IN_ALL = 10_000
+HEADS_IN_ALL = 4_000
 
 
 class Rebuild:
     """One per maintenance process."""
 
-    def __init__(self, ledger: Ledger, plane: Plane, policy: Policy) -> None:
+    def __init__(self, ledger: Ledger, plane: Plane, policy: Policy, announce: Announce) -> None:
         self._ledger = ledger
         self._plane = plane
         self._policy = policy
+        self._announce = announce
 
     async def rebuild_if_lost(self) -> bool:
         """Look, and rebuild if it is this process's turn. True: the plane was rebuilt. Raises `DependencyAway`."""
@@ -85,8 +88,9 @@ class Rebuild:
         await self._policy.restore()
         running = await self._restore_running()
         ready = await self._restore_heads()
-        delayed = await self._restore_delayed()
         await self._plane.write_marker()
+        elapsed_seconds = monotonic_seconds() - started_at
+        delayed = await self._announce.delayed(since_seconds=elapsed_seconds)  # what became due behind the heads, too
         emit(
             PlaneRebuilt(
                 epoch=epoch,
@@ -104,21 +108,13 @@ class Rebuild:
         return len(held)
 
     async def _restore_heads(self) -> int:
-        heads = await self._ledger.tasks.heads_for_rebuild(HEADS_A_LANE, HEADS_IN_ALL)
-        await self._plane.enqueue(heads.places, rebuilding=True)
-        await self._plane.mark_cold(cold_lanes(heads), rebuilding=True)
-        return len(heads.places)
-
-    async def _restore_delayed(self) -> int:
+        lanes = await all_lanes(self._ledger)
+        share = fair_share(len(lanes), a_lane=HEADS_A_LANE, in_all=HEADS_IN_ALL)
         restored = 0
-        last: Place | None = None
-        while restored < DELAYED_IN_ALL:
-            page = await self._ledger.tasks.delayed_page(DELAYED_WITHIN_SECONDS, DELAYED_PAGE, last)
-            await self._plane.enqueue(page, rebuilding=True)
-            restored += len(page)
-            if len(page) < DELAYED_PAGE:
-                break
-            last = page[-1]
+        async for heads in heads_of(self._ledger, lanes, share):
+            await self._plane.enqueue(heads.places, rebuilding=True)
+            await self._plane.mark_cold(heads.cold, rebuilding=True)
+            restored += len(heads.places)
         return restored
 
 
@@ -136,18 +132,3 @@ def _reason(seen: PlaneState, known: PlaneStateRow) -> str | None:
     if seen.run_id != known.run_id:
         return "the server was restarted or replaced"
     return None
-
-
-def cold_lanes(heads: Heads) -> list[Lane]:
-    """The lanes that go on behind what was read: those that filled their share, and all when the whole was cut off."""
-    last_of: dict[tuple[str, int, str], int] = {}
-    count_of: dict[tuple[str, int, str], int] = {}
-    for place in heads.places:
-        name = (place.agent, place.priority, place.tenant)
-        last_of[name] = max(last_of.get(name, 0), place.seq)
-        count_of[name] = count_of.get(name, 0) + 1
-    return [
-        Lane(agent=agent, priority=priority, tenant=tenant, from_seq=last + 1)
-        for (agent, priority, tenant), last in last_of.items()
-        if heads.is_cut_off or count_of[agent, priority, tenant] >= heads.a_lane
-    ]

@@ -67,7 +67,7 @@ class Services:
         self.waiters = Waiters(ledger, plane, pushes, background, lookup)
         self.announce = announce = Announce(ledger, plane)
         self.rescue = Rescue(ledger, plane, outbox, next_in_line, announce)
-        self.rebuild = Rebuild(ledger, plane, self.policy)
+        self.rebuild = Rebuild(ledger, plane, self.policy, announce)
         self._is_open = False
 
     async def open(self) -> None:

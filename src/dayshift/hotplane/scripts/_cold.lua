@@ -67,11 +67,12 @@ local function room_in(agent, lane)
   return 0
 end
 
--- A lane got shorter, or its boundary moved.
+-- A lane got shorter, or its boundary moved. Its refill may be given out at once (any moment that has passed says so), of
+-- higher priorities before that of lower ones.
 local function note_thirst(agent, priority, tenant)
   local lane = lane_of(agent, priority, tenant)
   if number_of(COLD, lane) > 0 and room_in(agent, lane) > 0 then
-    redis.call('ZADD', key('thirst', agent), 'NX', 0, priority .. ':' .. tenant)
+    redis.call('ZADD', key('thirst', agent), 'NX', -tonumber(priority), priority .. ':' .. tenant)
   end
 end
 
@@ -100,7 +101,7 @@ local function give_out_refills(agents)
     end
     local first = redis.call('ZRANGE', key('thirst', agent), 0, 0, 'WITHSCORES')
     if first[2] then
-      next_ms = math.min(next_ms or math.huge, tonumber(first[2]))
+      next_ms = math.min(next_ms or math.huge, math.max(tonumber(first[2]), 1))
     end
   end
   return given, next_ms

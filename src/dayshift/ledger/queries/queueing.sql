@@ -15,37 +15,37 @@ WHERE run_at >= now() - $2::float8 * interval '1 second' AND run_at < now() - $1
 ORDER BY run_at, seq LIMIT $3;
 
 -- name: delayed_page
--- Tasks that become ready within $1 seconds, the nearest first, from behind a run_at and seq.
+-- Tasks that became ready in the last $1 seconds or will within $2, the nearest first, from behind a run_at and seq.
 SELECT id, agent, priority, tenant, seq, run_at, false AS due FROM places
-WHERE run_at > now() AND run_at <= now() + $1::float8 * interval '1 second' AND (run_at, seq) > ($2::timestamptz, $3::bigint)
-ORDER BY run_at, seq LIMIT $4;
+WHERE run_at > now() - $1::float8 * interval '1 second' AND run_at <= now() + $2::float8 * interval '1 second'
+  AND (run_at, seq) > ($3::timestamptz, $4::bigint)
+ORDER BY run_at, seq LIMIT $5;
 
--- name: heads_for_rebuild
--- The first ready tasks of every lane, every lane's first before any lane's second: $2 in all, and of a lane at most $1
--- and its even share of them, so that what is read stays near $2 however many lanes there are. The limit within a limit
--- is for the planner: from a number that it does not know it would conclude that the lane is worth sorting.
+-- name: lanes_after
+-- The lanes that queued tasks stand in, by name, behind one of them. A loose scan: the first entry of each lane, then a jump.
 WITH RECURSIVE lane AS (
-    (SELECT agent, priority, tenant FROM tasks WHERE status = 'queued' ORDER BY agent, priority, tenant LIMIT 1)
+    (SELECT agent, priority, tenant FROM tasks
+     WHERE status = 'queued' AND (agent, priority, tenant) > ($1, $2, $3)
+     ORDER BY agent, priority, tenant LIMIT 1)
     UNION ALL
     SELECT n.agent, n.priority, n.tenant FROM lane l CROSS JOIN LATERAL (
         SELECT t.agent, t.priority, t.tenant FROM tasks t
         WHERE t.status = 'queued' AND (t.agent, t.priority, t.tenant) > (l.agent, l.priority, l.tenant)
         ORDER BY t.agent, t.priority, t.tenant LIMIT 1
     ) n
-),
-share AS (SELECT greatest(1, least($1::bigint, $2::bigint / greatest(1, count(*)))) AS of_a_lane FROM lane)
-SELECT p.id, p.agent, p.priority, p.tenant, p.seq, p.run_at, true AS due, (SELECT of_a_lane FROM share)
-FROM lane l CROSS JOIN LATERAL (
-    SELECT f.*, row_number() OVER (ORDER BY f.seq) AS nth
-    FROM (
-        SELECT * FROM (
-            SELECT * FROM places q
-            WHERE q.agent = l.agent AND q.priority = l.priority AND q.tenant = l.tenant AND q.run_at <= now()
-            ORDER BY q.seq LIMIT $1
-        ) all_of_it LIMIT (SELECT of_a_lane FROM share)
-    ) f
+)
+SELECT agent, priority, tenant FROM lane LIMIT $4;
+
+-- name: heads_of_lanes
+-- The first ready tasks of each of these lanes, at most $4 of one.
+SELECT p.id, p.agent, p.priority, p.tenant, p.seq, p.run_at, true AS due
+FROM unnest($1::text[], $2::smallint[], $3::text[]) WITH ORDINALITY AS l (agent, priority, tenant, nth)
+CROSS JOIN LATERAL (
+    SELECT * FROM places q
+    WHERE q.agent = l.agent AND q.priority = l.priority AND q.tenant = l.tenant AND q.run_at <= now()
+    ORDER BY q.seq LIMIT $4
 ) p
-ORDER BY p.nth, p.priority DESC, p.seq LIMIT $2;
+ORDER BY l.nth, p.seq;
 
 -- name: running_of
 -- What one worker runs, by the ledger.
