@@ -1,3 +1,7 @@
-"""One question a file. Each prints one JSON object: the question, the answer, the floor measured in the same run, and
-the ratio; absolute figures hold for the machine they were measured on, ratios are what to compare.
+"""One question a file: each has an `ask` that starts a real dayshift, measures it beside a floor in the same run, several
+times, and returns a report. Absolute figures hold for the machine they were measured on; ratios are what to compare.
 """
+
+# In the order in which they are asked and shown.
+QUESTIONS = ("accept", "drain", "latency", "many_agents", "memory", "telemetry", "growth", "recovery")
+ON_REQUEST: tuple[str, ...] = ()  # those that take long: asked only when they are named

@@ -1,16 +1,64 @@
-"""Run every question, or those named: `python -m benchmarks accept drain`."""
+"""Ask the questions: `python -m benchmarks [NAME...] [--quick]`."""
 
+import argparse
 import sys
+import time
+import traceback
+from importlib import import_module
+from pathlib import Path
 
-from benchmarks import accept, drain, latency, recovery, thousand_agents
+from benchmarks import ON_REQUEST, QUESTIONS
+from benchmarks.harness.measuring import Effort
+from benchmarks.harness.reporting import save
+from benchmarks.harness.serving import ROOT
+from benchmarks.harness.summary import table_of, write_into, write_summary
 
-QUESTIONS = {
-    "accept": accept,
-    "drain": drain,
-    "latency": latency,
-    "recovery": recovery,
-    "thousand_agents": thousand_agents,
-}
+RESULTS = ROOT / "benchmarks" / "results"
+DOCUMENT = ROOT / "docs" / "explanation" / "performance.md"
+KNOWN = (*QUESTIONS, *ON_REQUEST)
 
-for name in sys.argv[1:] or QUESTIONS:
-    QUESTIONS[name].main()
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 when every question was answered."""
+    flags = _parser().parse_args(arguments)
+    effort = Effort(quick=flags.quick, repeats=flags.repeats or (1 if flags.quick else 3))
+    answered = [_answered(name, effort, flags.results) for name in _asked(flags)]
+    if flags.results.is_dir():
+        print(write_summary(flags.results, KNOWN))
+        if flags.doc:
+            write_into(DOCUMENT, flags.results, KNOWN)
+    return 0 if all(answered) else 1
+
+
+def _asked(flags: argparse.Namespace) -> list[str]:
+    """Those named; all but the long ones by default; none when only the docs are to be written."""
+    return list(flags.names or (() if flags.doc else QUESTIONS))
+
+
+def _answered(name: str, effort: Effort, results: Path) -> bool:
+    """Ask one. A question that fails is told, and the next are asked all the same: nobody may be watching."""
+    began = time.monotonic()
+    try:
+        report = import_module(f"benchmarks.{name}").ask(effort)
+    except Exception:  # noqa: BLE001 - whatever it is, it is told
+        traceback.print_exc()
+        return False
+    path = save(report, results, quick=effort.quick, seconds=time.monotonic() - began)
+    print(f"{path}\n{table_of([report])}\n", flush=True)
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ask dayshift how fast it is.")
+    parser.add_argument("names", nargs="*", choices=[*KNOWN, []], metavar="NAME", help=f"of {', '.join(KNOWN)}")
+    parser.add_argument("--quick", action="store_true", help="small and once: shows that it works, not how fast it is")
+    parser.add_argument("--repeats", type=int, metavar="N", help="runs of each case (3; 1 with --quick)")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="FOLDER", help=f"({RESULTS.relative_to(ROOT)})"
+    )
+    parser.add_argument("--doc", action="store_true", help=f"put the table into {DOCUMENT.relative_to(ROOT)}")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

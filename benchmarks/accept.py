@@ -1,106 +1,88 @@
-"""How many durable tasks a second does one gateway process accept, one by one and by batch?
+"""How many durable tasks a second do one and two gateway processes accept, one by one and by batch?
 
-Floor: the same HTTP stack (uvicorn, httptools, uvloop) answering a constant 202 to the same load generator.
+The queue is paused, so accepting is measured and not running: a task is authenticated, validated, admitted, committed and
+announced to the hot plane.
 """
 
-import asyncio
 import json
-import subprocess
-import sys
-import time
 
 from benchmarks import harness
+from benchmarks.harness.floors import bare_table, constant_server
+from benchmarks.harness.loads import closed_loop
+from benchmarks.harness.measuring import Figures
 
+NAME = "accept"
+QUESTION = "How many durable tasks a second do gateways accept?"
 CONNECTIONS = 64
-TASKS = 15_000
-BATCHED_TASKS = 40_000
-FAR_SECONDS = 8_640_000  # so far ahead that nothing of it is queued in the hot plane
-
-CONSTANT_SERVER = """
-import socket, sys, uvicorn
-async def app(scope, receive, send):
-    if scope["type"] != "http":
-        return
-    while (await receive()).get("more_body"):
-        continue
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-    await send({"type": "http.response.start", "status": 202, "headers": headers})
-    await send({"type": "http.response.body", "body": b"{}"})
-listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen(1024)
-print(listener.getsockname()[1], flush=True)
-config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="off", loop="uvloop", http="httptools")
-uvicorn.Server(config).run(sockets=[listener])
-"""
+BATCH = 1000
+BATCH_CONNECTIONS = 4
 
 
-async def one_by_one(host: str, port: int, key: str, tasks: int) -> float:
-    """Requests a second over `CONNECTIONS` keep-alive connections, each waiting for its answer."""
-    connections = await asyncio.gather(*(harness.Connection(host, port, key).open() for _ in range(CONNECTIONS)))
-    remaining = iter(range(tasks))
+def one_by_one(served: harness.Served, tasks: int) -> Figures:
+    def prepare(connection: harness.Connection, number: int) -> bytes:
+        return connection.encode("POST", "/v1/tasks", b'{"agent": "noop", "input": {"n": %d}}' % number)
 
-    async def submit(connection: harness.Connection) -> None:
-        for number in remaining:
-            body = json.dumps({"agent": "noop", "input": {"n": number}, "delay": FAR_SECONDS}).encode()
-            status, answer = await connection.send(connection.encode("POST", "/v1/tasks", body))
-            if status != 202:
-                raise RuntimeError(f"answered {status}: {answer[:300]!r}")
-
-    began = time.perf_counter()
-    await asyncio.gather(*(submit(connection) for connection in connections))
-    elapsed = time.perf_counter() - began
-    await asyncio.gather(*(connection.close() for connection in connections))
-    return tasks / elapsed
+    with harness.Meter(served) as meter:
+        elapsed, took = harness.run(closed_loop(served, prepare, tasks, connections=CONNECTIONS, expected=202))
+    return {"per_second": tasks / elapsed, "p99_ms": harness.percentile(took, 0.99) * 1000} | meter.figures(tasks)
 
 
-async def by_batch(served: harness.Served, tasks: int) -> float:
-    async def submit(share: int) -> None:
-        connection = await harness.Connection(served.host, served.port, served.key).open()
-        items = [{"agent": "noop", "input": {"n": n}, "delay": FAR_SECONDS} for n in range(1000)]
-        encoded = connection.encode("POST", "/v1/tasks/batch", json.dumps({"tasks": items}).encode())
-        for _ in range(share // 1000):
-            status, answer = await connection.send(encoded)
-            if status != 202 or b'"code"' in answer[:2000]:
-                raise RuntimeError(f"answered {status}: {answer[:300]!r}")
-        await connection.close()
+def by_batch(served: harness.Served, tasks: int) -> Figures:
+    body = json.dumps({"tasks": [{"agent": "noop", "input": {"n": n}} for n in range(BATCH)]}).encode()
 
-    began = time.perf_counter()
-    await asyncio.gather(*(submit(tasks // 4) for _ in range(4)))
-    return tasks / (time.perf_counter() - began)
+    def prepare(connection: harness.Connection, _number: int) -> bytes:
+        return connection.encode("POST", "/v1/tasks/batch", body)
+
+    batches = tasks // BATCH
+    with harness.Meter(served) as meter:
+        elapsed, _ = harness.run(closed_loop(served, prepare, batches, connections=BATCH_CONNECTIONS, expected=202))
+    return {"per_second": batches * BATCH / elapsed} | meter.figures(batches * BATCH)
 
 
-def floor() -> dict[str, float]:
-    server = subprocess.Popen([sys.executable, "-c", CONSTANT_SERVER], stdout=subprocess.PIPE)
-    try:
-        assert server.stdout is not None
-        port = int(server.stdout.readline())
-        return {"one_by_one_per_second": asyncio.run(one_by_one("127.0.0.1", port, "none", TASKS))}
-    finally:
-        server.terminate()
-        server.wait()
+def _of(gateways: int, effort: harness.Effort) -> dict[str, harness.Case]:
+    singles, batched = effort.of(12_000, 500), effort.of(40_000, 2_000)
+    with harness.serve(gateways=gateways, workers=1) as served, constant_server(gateways) as constant:
+        harness.run(harness.configure(served, "queues.default.paused", value=True))
+        one_by_one(served, singles // 10)  # warm
+        return harness.repeat(
+            effort,
+            {
+                "one by one": lambda: one_by_one(served, singles),
+                "by batch": lambda: by_batch(served, batched),
+                "constant answer": lambda: one_by_one(constant, singles),
+                "bare table": lambda: harness.run(bare_table(served.database_url, batched)),
+            },
+        )
 
 
-def main() -> None:
-    with harness.serve(gateways=1, workers=1) as served:  # the worker makes the agent known, and idles
-
-        def measure() -> dict[str, float]:
-            return {
-                "one_by_one_per_second": asyncio.run(one_by_one(served.host, served.port, served.key, TASKS)),
-                "by_batch_per_second": asyncio.run(by_batch(served, BATCHED_TASKS)),
-            }
-
-        answer = harness.repeated(measure)
-    bare = harness.repeated(floor)
-    ratio = answer["median"]["one_by_one_per_second"] / bare["median"]["one_by_one_per_second"]
-    harness.report(
-        "How many durable tasks a second does one gateway process accept?",
-        answer,
-        bare,
-        {"one_by_one": ratio},
-        connections=CONNECTIONS,
-        log_level="info",
-        telemetry="on",
+def ask(effort: harness.Effort) -> harness.Report:
+    lines: list[harness.Line] = []
+    report = harness.Report(
+        name=NAME,
+        question=QUESTION,
+        lines=lines,
+        floor="one by one: a constant 202 from the same HTTP stack, with as many processes; by batch: rows put into a bare "
+        "table of the same PostgreSQL, 500 a statement",
     )
-
-
-if __name__ == "__main__":
-    main()
+    for gateways in (1,) if effort.quick else (1, 2):
+        cases = _of(gateways, effort)
+        single, batch, constant, table = cases.values()
+        who = f"{gateways} gateway{'s' * (gateways > 1)}"
+        lines += [
+            harness.line(f"{who}, one by one", "tasks/s", single, "per_second", floor=constant),
+            harness.line(
+                f"{who}, by batch of {BATCH}",
+                "tasks/s",
+                batch,
+                "per_second",
+                floor=table,
+                floor_figure="inserted_per_second",
+            ),
+        ]
+        if gateways == 1:
+            lines += [
+                harness.line(f"{kind}, one by one", "µs CPU/task", single, f"{kind}_cpu_us")
+                for kind in ("gateway", "postgres", "valkey", "maintenance")
+            ]
+        report.with_runs({f"{who}, {name}": case for name, case in cases.items()})
+    return report.with_runs({}, connections=CONNECTIONS, log_level="info", telemetry="on", fsync="on")

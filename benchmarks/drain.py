@@ -1,62 +1,55 @@
-"""How many no-op tasks a second does one worker process finish, queued beforehand?
+"""How many no-op tasks a second do one and two worker processes finish, queued beforehand?
 
-Floor: the same number of no-op coroutines as asyncio tasks, 500 at a time, in one process, with nothing kept.
+From the first start to the last finish by the ledger's clock: claim, start, agent, finish, acknowledgement, event.
 """
 
-import asyncio
-import time
-from datetime import datetime
-from typing import Any
-
 from benchmarks import harness
+from benchmarks.harness.floors import bare_table
+from benchmarks.harness.ledger import seconds_from_first_start_to_last_finish
+from benchmarks.harness.measuring import Figures
 
-TASKS = 20_000
-
-
-async def drain(served: harness.Served) -> float:
-    """Queue while the queue is paused, let go, and count from the first start to the last finish."""
-    await harness.configure(served, "queues.default.paused", value=True)
-    ids = await harness.submit_many(served, "noop", [{"n": n} for n in range(TASKS)])
-    await harness.request_json(served, "PUT", "/v1/settings/queues.default.paused", {"value": False})
-    # The order is first in, first out, so the first and the last few hold the first start and the last finish.
-    first = await _finished(served, ids[0])
-    last = [await _finished(served, task_id) for task_id in ids[-1000::10]]
-    began = datetime.fromisoformat(first["started_at"])
-    ended = max(datetime.fromisoformat(task["finished_at"]) for task in last)
-    return TASKS / (ended - began).total_seconds()
+NAME = "drain"
+QUESTION = "How many no-op tasks a second do workers finish?"
 
 
-async def _finished(served: harness.Served, task_id: str) -> dict[str, Any]:
-    task: dict[str, Any] = await harness.request_json(served, "GET", f"/v1/tasks/{task_id}?wait=60")
-    if task["status"] != "succeeded":
-        raise RuntimeError(f"{task_id} is {task['status']} after 60 s")
-    return task
+def drain(served: harness.Served, tasks: int) -> Figures:
+    """Queue while the queue is paused, let go, and wait for the last."""
+    harness.run(harness.configure(served, "queues.default.paused", value=True))
+    ids = harness.run(harness.submit_many(served, "noop", [{"n": n} for n in range(tasks)]))
+    with harness.Meter(served) as meter:
+        harness.run(harness.request_json(served, "PUT", "/v1/settings/queues.default.paused", {"value": False}))
+        seconds = harness.run(seconds_from_first_start_to_last_finish(served, ids))
+    return {"per_second": tasks / seconds} | meter.figures(tasks)
 
 
-async def _bare() -> float:
-    async def noop(n: int) -> int:
-        return n
-
-    began = time.perf_counter()
-    for start in range(0, TASKS, 500):
-        await asyncio.gather(*(noop(n) for n in range(start, start + 500)))
-    return TASKS / (time.perf_counter() - began)
-
-
-def main() -> None:
-    with harness.serve(gateways=1, workers=1) as served:
-        answer = harness.repeated(lambda: {"tasks_per_second": asyncio.run(drain(served))})
-    floor = harness.repeated(lambda: {"tasks_per_second": asyncio.run(_bare())})
-    harness.report(
-        "How many no-op tasks a second does one worker process finish?",
-        answer,
-        floor,
-        {"tasks_per_second": answer["median"]["tasks_per_second"] / floor["median"]["tasks_per_second"]},
-        tasks=TASKS,
-        log_level="info",
-        telemetry="on",
+def ask(effort: harness.Effort) -> harness.Report:
+    tasks = effort.of(20_000, 1_000)
+    lines: list[harness.Line] = []
+    report = harness.Report(
+        name=NAME,
+        question=QUESTION,
+        lines=lines,
+        floor="the rows of a bare table of the same PostgreSQL changed twice, 500 a statement",
     )
-
-
-if __name__ == "__main__":
-    main()
+    for workers in (1,) if effort.quick else (1, 2):
+        with harness.serve(gateways=1, workers=workers) as served:
+            drain(served, tasks // 10)  # warm
+            cases = harness.repeat(
+                effort,
+                {
+                    "drain": lambda served=served: drain(served, tasks),
+                    "bare table": lambda served=served: harness.run(bare_table(served.database_url, tasks)),
+                },
+            )
+        drained, table = cases.values()
+        who = f"{workers} worker{'s' * (workers > 1)}"
+        lines.append(
+            harness.line(who, "tasks/s", drained, "per_second", floor=table, floor_figure="changed_twice_per_second")
+        )
+        if workers == 1:
+            lines += [
+                harness.line(f"{kind}", "µs CPU/task", drained, f"{kind}_cpu_us")
+                for kind in ("worker", "postgres", "valkey", "gateway", "maintenance")
+            ]
+        report.with_runs({f"{who}, {name}": case for name, case in cases.items()})
+    return report.with_runs({}, tasks=tasks, slots=100, log_level="info", telemetry="on", fsync="on")

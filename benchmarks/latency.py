@@ -1,66 +1,70 @@
-"""How long does a task take from submit to result at 50 tasks a second?
+"""How long does a task take from submit to result, at 50 a second and at half of what can be done?
 
-An open loop: a request leaves each 20 ms whether or not others are back, with `Prefer: wait`, over a pool of keep-alive
-connections. Floor: GET /livez at the same rate over the same connections.
+Open loops: a request is due each 20 ms (or so) whether or not others are back, with `Prefer: wait`, and its time counts
+from when it was due. What can be done is found first, by a closed loop of the same requests.
 """
 
-import asyncio
-import json
-import time
-
 from benchmarks import harness
+from benchmarks.harness.floors import bare_commits
+from benchmarks.harness.loads import closed_loop, one_after_another, open_loop
+from benchmarks.harness.measuring import Figures
 
+NAME = "latency"
+QUESTION = "How long does a task take from submit to result?"
 RATE_PER_SECOND = 50
-SECONDS = 20
+CONNECTIONS = 64
+COMMITS_OF_A_TASK = 3  # accept, start, finish
 
 
-async def open_loop(served: harness.Served, method: str, path: str, expected: int) -> list[float]:
-    idle: list[harness.Connection] = []
-    took: list[float] = []
-
-    async def one(number: int, due: float) -> None:
-        connection = idle.pop() if idle else await harness.Connection(served.host, served.port, served.key).open()
-        body = json.dumps({"agent": "noop", "input": {"n": number}}).encode() if method == "POST" else b""
-        encoded = connection.encode(method, path, body, {"Prefer": "wait=10"})
-        status, answer = await connection.send(encoded)
-        took.append(time.perf_counter() - due)
-        if status != expected:
-            raise RuntimeError(f"answered {status}: {answer[:300]!r}")
-        idle.append(connection)
-
-    began = time.perf_counter()
-    sent = []
-    for number in range(RATE_PER_SECOND * SECONDS):
-        due = began + number / RATE_PER_SECOND
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        sent.append(asyncio.create_task(one(number, time.perf_counter())))
-    await asyncio.gather(*sent)
-    return took
+def _submit(connection: harness.Connection, number: int) -> bytes:
+    body = b'{"agent": "noop", "input": {"n": %d}}' % number
+    return connection.encode("POST", "/v1/tasks", body, {"Prefer": "wait=30"})
 
 
-def summary(took: list[float]) -> dict[str, float]:
-    return {
-        "p50_ms": harness.percentile(took, 0.50) * 1000,
-        "p99_ms": harness.percentile(took, 0.99) * 1000,
-        "max_ms": max(took) * 1000,
-    }
+def capacity(served: harness.Served, tasks: int) -> Figures:
+    elapsed, _ = harness.run(closed_loop(served, _submit, tasks, connections=CONNECTIONS, expected=200))
+    return {"per_second": tasks / elapsed}
 
 
-def main() -> None:
+def at_rate(served: harness.Served, per_second: float, seconds: float) -> Figures:
+    with harness.Meter(served) as meter:
+        answered = harness.run(open_loop(served, _submit, per_second=per_second, seconds=seconds, expected=200))
+    return answered | {"rate_per_second": per_second} | meter.figures(int(per_second * seconds))
+
+
+def floor(served: harness.Served, answers: int) -> Figures:
+    """An empty answer of the same gateway, and after it the commits that a task needs, one after another."""
+    requests = harness.run(one_after_another(served, lambda it: [it.encode("GET", "/livez")] * answers, 200))
+    commits = harness.run(bare_commits(served.database_url, answers * COMMITS_OF_A_TASK))
+    chains = [sum(commits[at : at + COMMITS_OF_A_TASK]) for at in range(0, len(commits), COMMITS_OF_A_TASK)]
+    took = [request + chain for request, chain in zip(requests, chains, strict=True)]
+    return {"p50_ms": harness.percentile(took, 0.5) * 1000, "p99_ms": harness.percentile(took, 0.99) * 1000}
+
+
+def ask(effort: harness.Effort) -> harness.Report:
+    seconds, tasks = effort.of(20, 2), effort.of(8_000, 300)
     with harness.serve(gateways=1, workers=1) as served:
-        asyncio.run(open_loop(served, "POST", "/v1/tasks", 200))  # warm
-        answer = harness.repeated(lambda: summary(asyncio.run(open_loop(served, "POST", "/v1/tasks", 200))))
-        floor = harness.repeated(lambda: summary(asyncio.run(open_loop(served, "GET", "/livez", 200))))
-    harness.report(
-        "How long does a task take from submit to result at 50 tasks a second?",
-        answer,
-        floor,
-        {"p50": answer["median"]["p50_ms"] / floor["median"]["p50_ms"]},
-        rate_per_second=RATE_PER_SECOND,
-        log_level="info",
-        telemetry="on",
-    )
-
-
-if __name__ == "__main__":
-    main()
+        at_rate(served, RATE_PER_SECOND, seconds / 4)  # warm
+        most = harness.repeat(effort, {"closed loop": lambda: capacity(served, tasks)})["closed loop"]
+        half = most.median("per_second") / 2
+        cases = harness.repeat(
+            effort,
+            {
+                "at 50/s": lambda: at_rate(served, RATE_PER_SECOND, seconds),
+                "at half of capacity": lambda: at_rate(served, half, seconds * 0.6),
+                "floor": lambda: floor(served, effort.of(1_000, 100)),
+            },
+        )
+    slow, fast, least = cases.values()
+    lines = [
+        harness.line(f"{name}, {share}", "ms", case, f"{share}_ms", floor=least)
+        for name, case in ((f"at {RATE_PER_SECOND}/s", slow), ("at half of capacity", fast))
+        for share in ("p50", "p99")
+    ]
+    lines.append(harness.line(f"capacity, {CONNECTIONS} clients that wait", "tasks/s", most, "per_second"))
+    return harness.Report(
+        name=NAME,
+        question=QUESTION,
+        lines=lines,
+        floor="GET /livez of the same gateway and three single-row commits in the same PostgreSQL, one after another, idle",
+    ).with_runs({"capacity": most} | cases, half_of_capacity_per_second=half, log_level="info", telemetry="on")

@@ -5,26 +5,32 @@ nobody does, and the lease must run out in both planes. The floor is what the de
 """
 
 import asyncio
-import contextlib
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import harness
-from dayshift.embedded import start_engines
+from benchmarks.harness.measuring import Figures
 
+NAME = "recovery"
+QUESTION = "How long after kill -9 of one of two workers is the agent code of its tasks entered again?"
 TASKS = 200
 SECONDS = 4.0
 
 
-async def kill_one(served: harness.Served, witness: Path, *, seconds: float) -> dict[str, float]:
+def _bound(seconds: float) -> harness.Case:
+    return harness.Case([{"entered_again_p50_seconds": seconds, "entered_again_last_seconds": seconds}])
+
+
+BOUNDS = {"supervised": _bound(1.0), "unsupervised": _bound(12.0)}
+
+
+async def kill_one(served: harness.Served, witness: Path) -> Figures:
     witness.write_text("")
-    ids = await harness.submit_many(served, "witnessed", [{"seconds": seconds}] * TASKS)
+    ids = await harness.submit_many(served, "witnessed", [{"seconds": SECONDS}] * TASKS)
     await _until(lambda: len(_entries(witness)) >= TASKS)
     first_of: dict[int, int] = {}
     for _task, _attempt, pid, _at in _entries(witness):
@@ -56,56 +62,25 @@ async def _until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-@contextlib.contextmanager
-def unsupervised(witness: Path) -> Iterator[harness.Served]:
-    """A gateway, maintenance and two workers that nobody supervises, as under an orchestrator."""
-    with tempfile.TemporaryDirectory(prefix="dayshift-bench-") as folder, start_engines(Path(folder)) as engines:
-        port = harness.free_port()
-        variables = harness.environment(Path(folder), port) | {
-            "DAYSHIFT_DATABASE_URL": engines.database_url,
-            "DAYSHIFT_VALKEY_URL": engines.valkey_url,
-            "WITNESS": str(witness),
-        }
-        harness.dayshift(variables, "migrate")
-        log = (Path(folder) / "processes.log").open("wb")
-        commands = [["gateway"], ["maintenance"]] + [["worker", str(harness.AGENTS), "--slots", "200"]] * 2
-        processes = [
-            subprocess.Popen([sys.executable, "-m", "dayshift", *command], env=variables, stdout=log, stderr=log)
-            for command in commands
-        ]
-        try:
-            harness.wait_until_ready(processes[0], port, Path(folder) / "processes.log")
-            served = harness.admit(processes[0], port, variables, workers=2)
-            yield served
-        finally:
-            for process in processes:
-                process.terminate()
-            for process in processes:
-                process.wait(60)
-            log.close()
-
-
-def main() -> None:
+def ask(effort: harness.Effort) -> harness.Report:
     with tempfile.TemporaryDirectory() as folder:
         witness = Path(folder) / "witness.txt"
-        with harness.serve(workers=2, slots=200, variables={"WITNESS": str(witness)}) as served:
-            supervised = harness.repeated(lambda: asyncio.run(kill_one(served, witness, seconds=SECONDS)))
-        runs = []
-        for _ in range(harness.REPEATS):
-            with unsupervised(witness) as served:
-                runs.append(asyncio.run(kill_one(served, witness, seconds=SECONDS)))
-        alone = harness.summary_of(runs)
-    harness.report(
-        f"How long after kill -9 of one of two workers do its share of {TASKS} tasks run again?",
-        {"supervised": supervised, "unsupervised": alone},
-        {"supervised_seconds": 1.0, "unsupervised_seconds": 12.0},
-        {
-            "supervised": supervised["median"]["entered_again_last_seconds"] / 1.0,
-            "unsupervised": alone["median"]["entered_again_last_seconds"] / 12.0,
-        },
-        tasks=TASKS,
+        variables = {"WITNESS": str(witness)}
+        with harness.serve(workers=2, slots=200, variables=variables) as served:
+            supervised = harness.repeat(effort, {"supervised": lambda: harness.run(kill_one(served, witness))})
+
+        def unsupervised() -> Figures:
+            with harness.fleet(workers=2, slots=200, variables=variables) as served:
+                return harness.run(kill_one(served, witness))
+
+        alone = harness.repeat(effort, {"unsupervised": unsupervised})
+    cases = supervised | alone
+    lines = [
+        harness.line(f"{name}, {which} task again", "s", case, f"entered_again_{figure}_seconds", floor=BOUNDS[name])
+        for name, case in cases.items()
+        for which, figure in (("the median", "p50"), ("the last", "last"))
+    ]
+    report = harness.Report(
+        name=NAME, question=QUESTION, lines=lines, floor="not a floor but the bound that the design sets"
     )
-
-
-if __name__ == "__main__":
-    main()
+    return report.with_runs(cases, tasks=TASKS)
