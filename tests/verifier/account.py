@@ -19,9 +19,10 @@ SLACK_SECONDS = 0.5
 
 def violations_of(record: Record) -> list[Violation]:
     """All that must never happen and did."""
-    found = [violation for case in cases_of(record).values() for violation in judge(case)]
+    cases = cases_of(record)
+    found = [violation for case in cases.values() for violation in judge(case)]
     found += _strangers(record)
-    found += _conversations(record)
+    found += _conversations(record, cases)
     found += _answers(record)
     found += _unplayed(record)
     found += _unrecovered(record)
@@ -70,12 +71,11 @@ def _strangers(record: Record) -> Iterator[Violation]:
             )
 
 
-def _conversations(record: Record) -> Iterator[Violation]:
+def _conversations(record: Record, cases: dict[str, Case]) -> Iterator[Violation]:
     """One task of a conversation at a time, in the order of acceptance, which is the order of the answers."""
     if record.conversations_unfinished:
         text = f"{record.conversations_unfinished} conversations count something unfinished, and nothing is"
         yield Violation(kind="out of order", label="", text=text)
-    cases = cases_of(record)
     for program in record.programs:
         if program.kind != "conversation":
             continue

@@ -15,11 +15,12 @@ from tests.verifier.fleet import Fleet
 from tests.verifier.menu import MENU, strike
 from tests.verifier.plan import Planned
 from tests.verifier.player import Player
-from tests.verifier.programs import Program
+from tests.verifier.programs import Errand, Program
 from tests.verifier.record import Record, seconds_of
 from tests.verifier.witness import Mark
 
 QUIET_SECONDS = 120.0
+LOOKS_AT_ONCE = 16
 READ_ROWS = """
 SELECT id, seq, status, attempt, failures, losses, worker_id, created_at, run_at, finished_at, error_code, error_message,
     conversation, tenant, agent, priority, input, output FROM tasks ORDER BY seq
@@ -119,16 +120,27 @@ async def _until_all_ended(connection: asyncpg.Connection) -> None:
 async def _look_from_outside(record: Record, fleet: Fleet) -> None:
     """Every task once more over HTTP, and every stream that was followed once more from its beginning."""
     client = Client(fleet.doors, fleet.keys, Record())
-    for label, ids in record.task_ids.items():
-        for task_id in ids:
-            path, tenant = f"/v1/tasks/{task_id}", record.errands[label].tenant
-            reply = await client.ask("look", "GET", path, label=label, tenant=tenant, door=1)
-            if reply.status == 200:
-                record.shown[task_id] = reply.body
-            if label in record.readings:
-                stream = client.events(f"{path}/events", label=label, tenant=tenant, door=0, after=0)
-                record.streams[label] = [event async for event in stream]
+    errands, places = record.errands, asyncio.Semaphore(LOOKS_AT_ONCE)
+
+    async def look(label: str, task_id: str) -> None:
+        async with places:
+            await _look_at(client, record, errands[label], task_id)
+
+    async with asyncio.TaskGroup() as group:
+        for label, task_ids in record.task_ids.items():
+            for task_id in task_ids:
+                group.create_task(look(label, task_id))
     await client.close()
+
+
+async def _look_at(client: Client, record: Record, errand: Errand, task_id: str) -> None:
+    path, label, tenant = f"/v1/tasks/{task_id}", errand.label, errand.tenant
+    reply = await client.ask("look", "GET", path, label=label, tenant=tenant, door=1)
+    if reply.status == 200:
+        record.shown[task_id] = reply.body
+    if label in record.readings:
+        stream = client.events(f"{path}/events", label=label, tenant=tenant, door=0, after=0)
+        record.streams[label] = [event async for event in stream]
 
 
 def _row(found: asyncpg.Record) -> dict[str, Any]:
