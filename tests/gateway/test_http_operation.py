@@ -106,3 +106,20 @@ async def test_a_leaving_gateway_serves_closes_and_hints(own_house, echo):
     except httpx2.ConnectError:
         return
     raise AssertionError("it still accepts connections")
+
+
+async def test_what_is_not_answered_when_the_grace_is_over_is_asked_to_come_again(own_house, echo, monkeypatch):
+    reached = asyncio.Event()
+
+    async def never(*_arguments, **_named):  # as with a ledger that hangs
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(own_house.services.intake, "submit", never)
+    submit = asyncio.create_task(own_house.client().post("/v1/tasks", json=echo))
+    await reached.wait()
+    own_house.draining.set()
+    async with asyncio.timeout(15):
+        answer = await submit
+    assert (answer.status_code, answer.json()["code"]) == (503, "draining")
+    assert answer.headers["retry-after"]

@@ -83,7 +83,7 @@ class Client:
                 pause_seconds = min(float(asked or 1), LONGEST_PAUSE_SECONDS)
             self._note(sent_at, door, what, label, status, trouble, text if status >= 400 else "")
             if status not in {0, 503}:
-                return Reply(status, answer.headers, json.loads(text) if text else None, was_repeated)
+                return Reply(status, answer.headers, _json(text), was_repeated)
             door = (door + 1) % len(self._urls)
             await asyncio.sleep(pause_seconds)
 
@@ -119,6 +119,14 @@ class Client:
                 detail=detail[:500],
             )
         )
+
+
+def _json(text: str) -> Any:
+    """The body; the text itself when it is no JSON, which no answer of ours should be."""
+    try:
+        return json.loads(text) if text else None
+    except json.JSONDecodeError:
+        return text
 
 
 async def _parsed(lines: AsyncIterator[str]) -> AsyncIterator[Event]:

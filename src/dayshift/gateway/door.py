@@ -4,6 +4,7 @@ No framework stands between the server and a handler here, as it would cost more
 route, decide whose request it is, check the scope, let the handler answer, send, and emit one event.
 """
 
+import asyncio
 import traceback
 
 from starlette.types import Receive, Scope, Send
@@ -20,6 +21,10 @@ from dayshift.gateway.routes import Route, Routes
 from dayshift.telemetry import bound, emit
 
 NO_ROUTE = "(none)"
+_LEFT_UNANSWERED = (
+    "this gateway had to leave before it could answer, and what was asked may have been done; ask again, with the same "
+    "Idempotency-Key"
+)
 
 
 class Door:
@@ -60,6 +65,10 @@ class Door:
             return route, reply_to(error)
         except DayshiftError as error:
             return route, reply_to(error)
+        except asyncio.CancelledError:  # the server's, when the grace of a drain is over and this is still not answered
+            if not self._drain.is_draining:
+                raise
+            return route, reply_to(HttpError(503, "draining", _LEFT_UNANSWERED))
         except Exception as error:  # noqa: BLE001 - the last wall: the client gets a problem, the operator the stack
             with bound(tenant=request.tenant, route=route.template if route else NO_ROUTE):
                 emit(Fault.of("gateway.door", error, stack=traceback.format_exc()))
