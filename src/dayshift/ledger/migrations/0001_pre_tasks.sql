@@ -77,11 +77,12 @@ CREATE INDEX tasks_expiring ON tasks (expires_at) WHERE status = 'queued' AND ex
 CREATE INDEX tasks_conversation_line ON tasks (tenant, conversation, seq)
     WHERE conversation IS NOT NULL AND status IN ('queued', 'running', 'waiting');
 
--- Lists, newest first. A list of all states merges the six ranges of the first index, so no (tenant, id) is needed.
+-- Lists, newest first. A list of all states merges the six ranges of an index; without the state in it, a list of a rare
+-- one would read an agent's whole past.
 CREATE INDEX tasks_of_tenant ON tasks (tenant, status, id);
-CREATE INDEX tasks_of_agent ON tasks (tenant, agent, id);
-CREATE INDEX tasks_of_user ON tasks (tenant, user_name, id) WHERE user_name IS NOT NULL;
-CREATE INDEX tasks_of_conversation ON tasks (tenant, conversation, id) WHERE conversation IS NOT NULL;
+CREATE INDEX tasks_of_agent ON tasks (tenant, agent, status, id);
+CREATE INDEX tasks_of_user ON tasks (tenant, user_name, status, id) WHERE user_name IS NOT NULL;
+CREATE INDEX tasks_of_conversation ON tasks (tenant, conversation, status, id) WHERE conversation IS NOT NULL;
 
 -- Retention. Dead letters are kept until a person drops them.
 CREATE INDEX tasks_ended ON tasks (finished_at) WHERE status IN ('succeeded', 'cancelled');

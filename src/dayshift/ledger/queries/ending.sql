@@ -1,9 +1,10 @@
 -- name: fail_expired
--- Ends up to $1 queued tasks whose time to start has passed.
+-- Ends up to $1 queued tasks whose time to start has passed. Their order names the index that must find them: by id, a
+-- planner without statistics would walk everything that is queued. Locked rows are skipped, so no order can deadlock.
 WITH locked AS MATERIALIZED (
     SELECT id, tenant, conversation FROM tasks
     WHERE status = 'queued' AND expires_at <= now()
-    ORDER BY id LIMIT $1
+    ORDER BY expires_at LIMIT $1
     FOR NO KEY UPDATE SKIP LOCKED
 ),
 talks AS MATERIALIZED (

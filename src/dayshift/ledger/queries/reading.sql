@@ -26,22 +26,35 @@ ORDER BY t.id DESC LIMIT $4;
 
 -- name: list_tasks_of_agent
 -- A tenant's tasks of one agent ($5) in the given states ($2) below an id, newest first.
-SELECT * FROM shown_tasks
-WHERE tenant = $1 AND agent = $5 AND status = ANY ($2::text[]) AND id < $3
-ORDER BY id DESC LIMIT $4;
+SELECT t.* FROM unnest($2::text[]) AS wanted (status)
+CROSS JOIN LATERAL (
+    SELECT * FROM shown_tasks s
+    WHERE s.tenant = $1 AND s.agent = $5 AND s.status = wanted.status AND s.id < $3
+    ORDER BY s.id DESC LIMIT $4
+) t
+ORDER BY t.id DESC LIMIT $4;
 
 -- name: list_tasks_of_user
 -- A tenant's tasks for one user ($5), of one agent ($6) if named, in the given states ($2) below an id, newest first.
-SELECT * FROM shown_tasks
-WHERE tenant = $1 AND user_name = $5 AND ($6::text IS NULL OR agent = $6) AND status = ANY ($2::text[]) AND id < $3
-ORDER BY id DESC LIMIT $4;
+SELECT t.* FROM unnest($2::text[]) AS wanted (status)
+CROSS JOIN LATERAL (
+    SELECT * FROM shown_tasks s
+    WHERE s.tenant = $1 AND s.user_name = $5 AND s.status = wanted.status AND s.id < $3
+      AND ($6::text IS NULL OR s.agent = $6)
+    ORDER BY s.id DESC LIMIT $4
+) t
+ORDER BY t.id DESC LIMIT $4;
 
 -- name: list_tasks_of_conversation
 -- A tenant's tasks in one conversation ($5), of one agent ($6) and user ($7) if named, in the given states ($2) below an id, newest first.
-SELECT * FROM shown_tasks
-WHERE tenant = $1 AND conversation = $5 AND ($6::text IS NULL OR agent = $6) AND ($7::text IS NULL OR user_name = $7)
-  AND status = ANY ($2::text[]) AND id < $3
-ORDER BY id DESC LIMIT $4;
+SELECT t.* FROM unnest($2::text[]) AS wanted (status)
+CROSS JOIN LATERAL (
+    SELECT * FROM shown_tasks s
+    WHERE s.tenant = $1 AND s.conversation = $5 AND s.status = wanted.status AND s.id < $3
+      AND ($6::text IS NULL OR s.agent = $6) AND ($7::text IS NULL OR s.user_name = $7)
+    ORDER BY s.id DESC LIMIT $4
+) t
+ORDER BY t.id DESC LIMIT $4;
 
 -- name: find_idempotency_key
 -- The task that a tenant's idempotency key made within its 24 hours, and the hash of what was asked for.
