@@ -70,7 +70,7 @@ class Fleet(House):
         names = list(workers)
         starting = [self.start_worker(name, slots=slots, environment=worker) for name in names]
         await asyncio.gather(self.start_gateway(environment=gateway), self.start_maintenance(), *starting)
-        await self.until(lambda: self._has_workers(len(names)), f"{len(names)} workers")
+        await self.until(lambda: self.has_workers(len(names)), f"{len(names)} workers")
         self.plane.epoch = (await self.ledger.plane_state.get()).epoch
 
     async def start_gateway(self, *, environment: Mapping[str, str] | None = None) -> Process:
@@ -86,9 +86,15 @@ class Fleet(House):
         return started
 
     async def start_worker(
-        self, name: str = "worker", *, slots: int = 50, environment: Mapping[str, str] | None = None
+        self,
+        name: str = "worker",
+        *,
+        slots: int = 50,
+        grace_seconds: float = 30.0,
+        environment: Mapping[str, str] | None = None,
     ) -> Process:
-        return await self._spawn(name, "worker", AGENTS, "--slots", str(slots), environment=environment)
+        options = ("--slots", str(slots), "--grace", str(grace_seconds))
+        return await self._spawn(name, "worker", AGENTS, *options, environment=environment)
 
     async def start_maintenance(self) -> Process:
         return await self._spawn("maintenance", "maintenance")

@@ -44,7 +44,7 @@ class House:
         key = await self.make_key("acme", scope="admin")
         counts = ("--gateways", str(gateways), "--workers", str(workers), "--slots", str(slots))
         await self.start("serve", str(file), *counts, key=key)
-        await self.until(lambda: self._has_workers(workers), f"{workers} workers")
+        await self.until(lambda: self.has_workers(workers), f"{workers} workers")
 
     async def make_key(self, tenant: str, *, scope: str = "submit") -> str:
         await self.cli("migrate")
@@ -161,7 +161,7 @@ class House:
         except httpx2.TransportError:
             return False
 
-    async def _has_workers(self, count: int) -> bool:
+    async def has_workers(self, count: int) -> bool:
         return len(await self.workers()) >= count
 
 
