@@ -61,13 +61,15 @@ class _Striker:
             return
         self._down.update(kind.hits)
         try:
-            hit = await strike(self._fleet, planned)
+            hit = await strike(self._fleet, planned, self._record.hits)
         except Exception as error:  # noqa: BLE001 - it is evidence, and the run goes on
-            self._record.unrecovered.append(f"fault {planned.number} {planned.kind}: {type(error).__name__} {error}")
+            text = f"fault {planned.number} {planned.kind}: {type(error).__name__} {error}"
+            self._say(text)
+            if any(hit.number == planned.number for hit in self._record.hits):  # else it could not even be made
+                self._record.unrecovered.append(text)
             return
         finally:
             self._down.difference_update(kind.hits)
-        self._record.hits.append(hit)
         self._say(f"fault {hit.number} {hit.kind} {list(hit.pids)} {hit.detail}")
 
 

@@ -33,15 +33,20 @@ def fault(
     return enter
 
 
-async def strike(fleet: Fleet, planned: Planned) -> Hit:
-    """Make the fault, let it last, heal it."""
+async def strike(fleet: Fleet, planned: Planned, hits: list[Hit]) -> Hit:
+    """Make the fault, note it, let it last, heal it. Raises what the healing met; the hit is noted all the same."""
     _, blow = MENU[planned.kind]
     began_at = time.time()
-    async with blow(fleet, planned) as hit:
-        hit.number, hit.kind, hit.began_at = planned.number, planned.kind, began_at
-        await asyncio.sleep(planned.lasts_seconds)
-        hit.over_at = time.time() if planned.lasts_seconds else began_at
-    hit.healed_at = time.time()
+    hit: Hit | None = None
+    try:
+        async with blow(fleet, planned) as hit:
+            hit.number, hit.kind, hit.began_at = planned.number, planned.kind, began_at
+            await asyncio.sleep(planned.lasts_seconds)
+            hit.over_at = time.time() if planned.lasts_seconds else began_at
+    finally:
+        if hit is not None:
+            hit.healed_at = time.time()
+            hits.append(hit)
     return hit
 
 
