@@ -3,44 +3,62 @@
 100,000 tasks are queued (10 tenants, 5 priorities, 1,000 conversations among them), 10,000 delayed and 2,000 running;
 two workers go on with 200 more at a time. Then Valkey forgets everything (FLUSHALL), or is killed and started empty.
 At the end every task must have succeeded in its first attempt.
-
-Floor: the starts a second just before, which is what the loss interrupts.
 """
 
 import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
-from tests.faults.postgres import Postgres
+from msgspec import Struct
+from msgspec.structs import asdict
 from tests.faults.valkey import Valkey
 
 from benchmarks import harness
+from benchmarks.engines import served_on_engines
+from benchmarks.harness.measuring import Figures, Meter
+from dayshift.domain.errors import PlaneAway
 from dayshift.hotplane import Plane
 
+NAME = "rebuild"
+QUESTION = "How long does a lost hot plane take to be whole, with 100,000 tasks queued?"
 TENANTS = 10
 PRIORITIES = (1, 3, 5, 7, 9)
-QUEUED = 100_000
-DELAYED = 10_000
-RUNNING = 2_000
-CONVERSATIONS = 1_000
-MESSAGES = 5
+MESSAGES = 5  # a conversation
 NAP_SECONDS = 0.2
 RUN_SECONDS = 60.0
 DELAY_SECONDS = 90.0
 SLOTS_BESIDE = 100  # a worker, beyond the running ones
+LOOK_SECONDS = 5.0  # before and behind the loss
+
+_SECONDS_TO_RUN, _SECONDS_TO_REBUILD, _SECONDS_TO_END = 120.0, 60.0, 1_200.0
 
 
+class Crowd(Struct, frozen=True):
+    """How many tasks there are of each kind."""
+
+    queued: int
+    delayed: int
+    running: int
+    conversations: int
+
+
+FULL = Crowd(queued=100_000, delayed=10_000, running=2_000, conversations=1_000)
+QUICK = Crowd(queued=15_000, delayed=200, running=40, conversations=20)
+
+
+@dataclass
 class House:
     """What the measurement looks into."""
 
-    def __init__(self, served: harness.Served, valkey: Valkey, ledger: asyncpg.Connection, plane: Plane) -> None:
-        self.served, self.valkey, self.ledger, self.plane = served, valkey, ledger, plane
+    served: harness.Served
+    valkey: Valkey
+    ledger: asyncpg.Connection
+    plane: Plane
 
     async def count(self, condition: str) -> int:
         return int(await self.ledger.fetchval(f"SELECT count(*) FROM tasks WHERE {condition}"))
@@ -48,26 +66,28 @@ class House:
     async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float) -> None:
         async with asyncio.timeout(seconds):
             while not await condition():  # noqa: ASYNC110 - other processes are looked at
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.5)
 
 
-async def fill(house: House) -> None:
+async def fill(house: House, crowd: Crowd) -> None:
     """Submit everything, the running ones first."""
-    running = [{"agent": "idle", "input": RUN_SECONDS, "priority": 9}] * RUNNING
+    running = [{"agent": "idle", "input": RUN_SECONDS, "priority": 9}] * crowd.running
     await submit(house.served, running)
 
     async def all_run() -> bool:
-        return await house.count("status = 'running'") >= RUNNING
+        return await house.count("status = 'running'") >= crowd.running
 
-    await house.until(all_run, 60)
+    await house.until(all_run, _SECONDS_TO_RUN)
     tenants = [await tenant(house.served, f"tenant-{number}") for number in range(TENANTS)]
     nap = {"agent": "idle", "input": NAP_SECONDS}
     talks = [
-        nap | {"conversation": f"talk-{talk}"} for _ in range(MESSAGES) for talk in range(CONVERSATIONS // TENANTS)
+        nap | {"conversation": f"talk-{talk}"}
+        for _ in range(MESSAGES)
+        for talk in range(crowd.conversations // TENANTS)
     ]
-    share = QUEUED // TENANTS - len(talks)
+    share = crowd.queued // TENANTS - len(talks)
     plain = [nap | {"priority": PRIORITIES[number % len(PRIORITIES)]} for number in range(share)]
-    delayed = [nap | {"delay": DELAY_SECONDS}] * (DELAYED // TENANTS)
+    delayed = [nap | {"delay": DELAY_SECONDS}] * (crowd.delayed // TENANTS)
     await asyncio.gather(*(submit(each, talks + plain + delayed) for each in tenants))
 
 
@@ -87,102 +107,97 @@ async def submit(served: harness.Served, tasks: list[dict[str, Any]]) -> None:
             raise RuntimeError(f"{len(refused)} were refused: {refused[0]}")
 
 
-async def lose(house: House, how: Callable[[], Awaitable[None]]) -> dict[str, float]:
+async def lose(house: House, how: Callable[[], Awaitable[None]]) -> Figures:
     """Lose the plane under load, and look from outside until it is whole."""
-    await asyncio.sleep(5)
+    await asyncio.sleep(LOOK_SECONDS)
     epoch = (await house.plane.state()).marker_epoch
     lost_at = time.time()
-    await how()
-    whole_at = await when_rebuilt(house.plane, epoch)
-    await asyncio.sleep(5)
+    with Meter(house.served, valkey=house.valkey.pid) as meter:
+        await how()
+        whole_at = await when_rebuilt(house.plane, epoch)
+    await asyncio.sleep(LOOK_SECONDS)
     starts = [
         row["started_at"].timestamp()
         for row in await house.ledger.fetch(
-            "SELECT started_at FROM tasks WHERE started_at > $1 ORDER BY 1", datetime.fromtimestamp(lost_at - 5, UTC)
+            "SELECT started_at FROM tasks WHERE started_at > $1 ORDER BY 1",
+            datetime.fromtimestamp(lost_at - LOOK_SECONDS, UTC),
         )
     ]
     return {
-        "whole_after_seconds": round(whole_at - lost_at, 3),
-        "next_start_after_seconds": round(min(at for at in starts if at > whole_at - 0.05) - lost_at, 3),
-        "starts_per_second_before": sum(at < lost_at for at in starts) / 5,
-        "starts_per_second_in_the_5_s_after": sum(lost_at <= at < lost_at + 5 for at in starts) / 5,
-        "longest_pause_seconds": round(max(b - a for a, b in itertools.pairwise(starts)), 3),
+        "ready_after_seconds": whole_at - lost_at,
+        "next_start_after_seconds": min(at for at in starts if at > whole_at - 0.05) - lost_at,
+        "longest_pause_seconds": max(b - a for a, b in itertools.pairwise(starts)),
+        "starts_per_second_before": sum(at < lost_at for at in starts) / LOOK_SECONDS,
+        "starts_per_second_after": sum(whole_at <= at < whole_at + LOOK_SECONDS for at in starts) / LOOK_SECONDS,
+        "maintenance_cpu_seconds": meter.cpu_seconds["maintenance"],
+        "foreign_cores": meter.foreign_cores,
     }
 
 
 async def when_rebuilt(plane: Plane, epoch: int | None) -> float:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(_SECONDS_TO_REBUILD):
         while True:
             try:
                 marker = (await plane.state()).marker_epoch
-            except Exception:  # noqa: BLE001 - it is away just now, which is what is measured
+            except PlaneAway:
                 marker = None
             if marker is not None and marker != epoch:
                 return time.time()
             await asyncio.sleep(0.002)
 
 
-async def finish(house: House) -> dict[str, float]:
+async def finish(house: House) -> Figures:
     """Let everything end, and count what is not as it must be."""
 
     async def all_ended() -> bool:
         return await house.count("status IN ('queued', 'running', 'waiting')") == 0
 
-    await house.until(all_ended, 600)
+    await house.until(all_ended, _SECONDS_TO_END)
     return {
-        "tasks": await house.count("true"),
-        "not_succeeded": await house.count("status <> 'succeeded'"),
-        "attempts_beyond_one": await house.count("attempt <> 1"),
-        "losses": await house.count("losses > 0"),
+        "tasks": float(await house.count("true")),
+        "amiss": float(await house.count("status <> 'succeeded' OR attempt <> 1 OR failures > 0 OR losses > 0")),
     }
 
 
-async def ask(served: harness.Served, postgres: Postgres, valkey: Valkey) -> dict[str, Any]:
-    ledger = await asyncpg.connect(postgres.url)
+async def measure(served: harness.Served, valkey: Valkey, crowd: Crowd, how: Callable[[], Awaitable[None]]) -> Figures:
+    ledger = await asyncpg.connect(served.database_url)
     plane = Plane(valkey.url)
     await plane.open()
     house = House(served, valkey, ledger, plane)
-    answers: dict[str, Any] = {}
     try:
-        for name, how in {"flushall": valkey.flushall, "killed": valkey.restart_empty}.items():
-            await fill(house)
-            answers[name] = await lose(house, how)
-            answers[name] |= await finish(house)
+        await ledger.execute("TRUNCATE tasks, conversations")
+        await fill(house, crowd)
+        return await lose(house, how) | await finish(house)
     finally:
         await plane.close()
         await ledger.close()
-    return answers
 
 
-def main() -> None:
-    with TemporaryDirectory(prefix="dayshift-bench-") as folder:
-        postgres, valkey = Postgres(Path(folder) / "postgres"), Valkey(Path(folder) / "valkey")
-
-        async def start() -> None:
-            await asyncio.gather(postgres.start(), valkey.start())
-
-        async def stop() -> None:
-            await asyncio.gather(postgres.close(), valkey.close())
-
-        asyncio.run(start())
-        urls = {"DAYSHIFT_DATABASE_URL": postgres.url, "DAYSHIFT_VALKEY_URL": valkey.url}
-        try:
-            slots = RUNNING // 2 + SLOTS_BESIDE
-            with harness.serve(gateways=1, workers=2, slots=slots, variables=urls) as served:
-                answers = asyncio.run(ask(served, postgres, valkey))
-        finally:
-            asyncio.run(stop())
-    harness.report(
-        "How long does a lost plane take to be whole, with a full house?",
-        answers,
-        {name: answer["starts_per_second_before"] for name, answer in answers.items()},
-        {name: answer["whole_after_seconds"] for name, answer in answers.items()},
-        queued=QUEUED,
-        delayed=DELAYED,
-        running=RUNNING,
-        conversations=CONVERSATIONS,
-    )
-
-
-if __name__ == "__main__":
-    main()
+def ask(effort: harness.Effort) -> harness.Report:
+    crowd = QUICK if effort.quick else FULL
+    with served_on_engines(slots=crowd.running // 2 + SLOTS_BESIDE) as (served, _, valkey):
+        cases = harness.repeat(
+            effort,
+            {
+                name: lambda how=how: harness.run(measure(served, valkey, crowd, how))
+                for name, how in {"FLUSHALL": valkey.flushall, "kill -9": valkey.restart_empty}.items()
+            },
+        )
+    lines = []
+    for name, case in cases.items():
+        lines += [
+            harness.line(f"{name}: tasks amiss", "in all", case, "amiss"),
+            harness.line(f"{name}: until the next task starts", "s", case, "next_start_after_seconds"),
+            harness.line(f"{name}: longest time without a start", "s", case, "longest_pause_seconds"),
+            harness.line(f"{name}: maintenance", "CPU s", case, "maintenance_cpu_seconds"),
+            harness.line(
+                f"{name}: starts a second afterwards",
+                "starts/s",
+                case,
+                "starts_per_second_after",
+                floor=case,
+                floor_figure="starts_per_second_before",
+            ),
+        ]
+    report = harness.Report(name=NAME, question=QUESTION, lines=lines, floor="starts a second just before the loss")
+    return report.with_runs(cases, **asdict(crowd))

@@ -1,21 +1,22 @@
-"""Does anything grow in ten minutes at full load? (`--minutes N` for another time.)
+"""Does anything grow in ten minutes at full load? (`python -m benchmarks.soak --minutes N` for another time.)
 
 Clients keep the queue full (submits one by one, batches, long-polls, streams; tasks that fail and retry, conversations,
-delays), with history deleted by the ledger's own rules. Every ten seconds each process's memory (PSS) and open files are
-read, Valkey's memory and keys, and the ledger's dead rows and bytes a row of what is updated all the time.
+delays), and tasks are kept for a minute only, so that deleting keeps up or does not. Every ten seconds each process's
+memory (PSS) and open files are read, Valkey's memory and keys, and the ledger's dead rows and bytes a row.
 
-Floor: the first third of the run, against which the last third is compared.
+What is built up at first is no leak: the last third of the run is compared with the one before. As its floor each figure
+has its value then; the slope is that of a line through both.
 """
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import statistics
 import time
 from collections import defaultdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
@@ -25,14 +26,31 @@ from tests.faults.postgres import Postgres
 from tests.faults.valkey import Valkey
 
 from benchmarks import harness
+from benchmarks.engines import served_on_engines
+from benchmarks.harness.reporting import save
+from benchmarks.harness.summary import table_of
 
+NAME = "soak"
+QUESTION = "Does anything grow while the load is full?"
+KEPT = "1m"
 SAMPLE_SECONDS = 10.0
 SUBMITTERS = 24
 BATCHERS = 2
 READERS = 20
 MOST_QUEUED = 5_000
-UPDATED_TABLES = ("conversations", "workers", "idempotency_keys", "queue_depths")
+SLOTS = 200
+UNITS = {"_mb": "MB", "_files": "open files", "_ratio": "dead rows a live row"}
 
+_TABLES = """
+SELECT name, sum(n_live_tup) AS live, sum(n_dead_tup) AS dead, sum(bytes) AS bytes
+FROM (
+    SELECT regexp_replace(relname, '_[0-9]+$', '') AS name, n_live_tup, n_dead_tup, pg_total_relation_size(relid) AS bytes
+    FROM pg_stat_user_tables
+) t
+GROUP BY name HAVING sum(n_live_tup) > 0
+"""
+
+Sample = dict[str, float]
 Samples = dict[str, list[float]]
 
 
@@ -73,101 +91,128 @@ async def reader(served: harness.Served, until_mono: float) -> None:
         await connection.close()
 
 
-async def sample(served: harness.Served, postgres: Postgres, valkey: Valkey) -> dict[str, float]:
-    taken = await asyncio.to_thread(processes, served)
+async def sample(served: harness.Served, postgres: Postgres, valkey: Valkey) -> Sample:
+    taken = await asyncio.to_thread(processes, served.process.pid, postgres.pid)
     async with redis.asyncio.from_url(valkey.url) as client:
         memory = await client.info("memory")
         taken["valkey_used_mb"] = memory["used_memory"] / 1e6
         taken["valkey_keys"] = float(await client.dbsize())
     taken["valkey_rss_mb"] = psutil.Process(valkey.pid).memory_info().rss / 1e6
-    ledger = await asyncpg.connect(postgres.url)
+    taken["valkey_files"] = float(psutil.Process(valkey.pid).num_fds())
+    return taken | await tables(postgres.url)
+
+
+async def tables(database_url: str) -> Sample:
+    """Size, dead rows and connections of the ledger. Partitions count as one table."""
+    ledger = await asyncpg.connect(database_url)
     try:
-        for row in await ledger.fetch(
-            "SELECT relname, n_live_tup, n_dead_tup, pg_total_relation_size(relid) AS bytes FROM pg_stat_user_tables"
-            " WHERE n_live_tup > 0"
-        ):
-            if row["relname"] in UPDATED_TABLES or row["relname"].startswith("tasks_"):
-                name = row["relname"].split("_2")[0]
-                taken[f"{name}_dead_ratio"] = row["n_dead_tup"] / row["n_live_tup"]
-                taken[f"{name}_bytes_a_row"] = row["bytes"] / row["n_live_tup"]
-        taken["ledger_connections"] = float(await ledger.fetchval("SELECT count(*) FROM pg_stat_activity"))
+        rows = await ledger.fetch(_TABLES)
+        sessions = float(await ledger.fetchval("SELECT count(*) FROM pg_stat_activity"))
     finally:
         await ledger.close()
+    taken = {"postgres_sessions": sessions}
+    for row in rows:
+        taken[f"{row['name']}_mb"] = row["bytes"] / 1e6
+        taken[f"{row['name']}_dead_rows_ratio"] = row["dead"] / row["live"]
     return taken
 
 
-def processes(served: harness.Served) -> dict[str, float]:
-    """Memory and open files of the supervisor and of each process that it keeps."""
-    taken: dict[str, float] = {}
+def processes(supervisor: int, postmaster: int) -> Sample:
+    """Memory and open files of the supervisor, of each process that it keeps, and of PostgreSQL as a whole."""
+    taken: Sample = {}
     seen: dict[str, int] = defaultdict(int)
-    for process in [psutil.Process(served.process.pid), *psutil.Process(served.process.pid).children()]:
+    for process in family(supervisor):
         words = set(process.cmdline())
         kind = next((kind for kind in ("gateway", "worker", "maintenance", "serve") if kind in words), None)
         if kind is not None:
             seen[kind] += 1
-            name = f"{kind}_{seen[kind]}"
-            taken[f"{name}_pss_mb"] = process.memory_full_info().pss / 1e6
-            taken[f"{name}_files"] = float(process.num_fds())
+            taken[f"{kind}_{seen[kind]}_pss_mb"] = process.memory_full_info().pss / 1e6
+            taken[f"{kind}_{seen[kind]}_files"] = float(process.num_fds())
+    taken["postgres_pss_mb"] = sum(process.memory_full_info().pss for process in family(postmaster)) / 1e6
     return taken
 
 
+def family(pid: int) -> list[psutil.Process]:
+    """A process and its children, as far as they are still there."""
+    process = psutil.Process(pid)
+    return [one for one in [process, *process.children()] if one.is_running()]
+
+
 async def soak(served: harness.Served, postgres: Postgres, valkey: Valkey, minutes: float) -> tuple[Samples, int]:
+    await harness.configure(served, "retention.tasks", KEPT)
     until_mono = time.monotonic() + minutes * 60
-    done, samples = [0], defaultdict(list)
+    done, samples = [0], defaultdict[str, list[float]](list)
     load = [asyncio.create_task(submitter(served, number, until_mono, done)) for number in range(SUBMITTERS)]
     load += [asyncio.create_task(batcher(served, until_mono, done)) for _ in range(BATCHERS)]
     load += [asyncio.create_task(reader(served, until_mono)) for _ in range(READERS)]
     while time.monotonic() < until_mono:
         await asyncio.sleep(SAMPLE_SECONDS)
-        for name, value in (await sample(served, postgres, valkey)).items():
-            samples[name].append(round(value, 3))
-        for ended in [task for task in load if task.done() and task.exception()]:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a session of PostgreSQL that ended while it was looked at
+            for name, value in (await sample(served, postgres, valkey)).items():
+                samples[name].append(round(value, 3))
+        for ended in [task for task in load if task.done()]:
             ended.result()
     await asyncio.gather(*load)
     return samples, done[0]
 
 
-def growth(samples: Samples) -> dict[str, dict[str, float]]:
-    """Of each figure, the median of its second and of its last third, as what was built up at first is no leak."""
-    grown = {}
-    for name, values in samples.items():
-        third = max(1, len(values) // 3)
-        early, late = statistics.median(values[third : 2 * third] or values), statistics.median(values[-third:])
-        grown[name] = {"early": early, "late": late, "ratio": round(late / early, 3) if early else 0.0}
-    return grown
+def thirds(values: list[float]) -> tuple[list[float], list[float]]:
+    """The second and the last third of a run."""
+    third = max(1, len(values) // 3)
+    return values[third : 2 * third] or values, values[-third:]
+
+
+def grown(name: str, values: list[float]) -> harness.Line:
+    """A figure in the last third of the run, and as its floor in the one before."""
+    early, late = thirds(values)
+    before, after = statistics.median(early), statistics.median(late)
+    return harness.Line(
+        what=name,
+        unit=next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "in number"),
+        median=after,
+        low=min(late),
+        high=max(late),
+        floor=before,
+        ratio=round(after / before, 3) if before else None,
+    )
+
+
+def slope_a_minute(values: list[float]) -> float:
+    """Of a line through the last two thirds."""
+    late = [value for third in thirds(values) for value in third]
+    minutes = [number * SAMPLE_SECONDS / 60 for number in range(len(late))]
+    return round(statistics.linear_regression(minutes, late).slope, 4) if len(late) > 1 else 0.0
+
+
+def ask(effort: harness.Effort, minutes: float | None = None) -> harness.Report:
+    minutes = minutes or float(effort.of(10, 1))
+    with served_on_engines(slots=SLOTS) as (served, postgres, valkey):
+        samples, tasks = harness.run(soak(served, postgres, valkey, minutes))
+    return harness.Report(
+        name=NAME,
+        question=QUESTION,
+        lines=[grown(name, values) for name, values in samples.items()],
+        floor="the second third of the run",
+        named={
+            "minutes": minutes,
+            "tasks": tasks,
+            "tasks_per_second": round(tasks / minutes / 60),
+            "kept": KEPT,
+            "slopes_a_minute": {name: slope_a_minute(values) for name, values in samples.items()},
+            "samples": samples,
+        },
+    )
 
 
 def main() -> None:
+    """For another time than ten minutes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
-    minutes = parser.parse_args().minutes
-    with TemporaryDirectory(prefix="dayshift-bench-") as folder:
-        postgres, valkey = Postgres(Path(folder) / "postgres"), Valkey(Path(folder) / "valkey")
-
-        async def start() -> None:
-            await asyncio.gather(postgres.start(), valkey.start())
-
-        async def stop() -> None:
-            await asyncio.gather(postgres.close(), valkey.close())
-
-        asyncio.run(start())
-        urls = {"DAYSHIFT_DATABASE_URL": postgres.url, "DAYSHIFT_VALKEY_URL": valkey.url}
-        try:
-            with harness.serve(gateways=1, workers=2, slots=200, variables=urls) as served:
-                samples, tasks = asyncio.run(soak(served, postgres, valkey, minutes))
-        finally:
-            asyncio.run(stop())
-    grown = growth(samples)
-    harness.report(
-        f"Does anything grow in {minutes:g} minutes at full load?",
-        {name: figures["late"] for name, figures in grown.items()},
-        {name: figures["early"] for name, figures in grown.items()},
-        {name: figures["ratio"] for name, figures in grown.items()},
-        minutes=minutes,
-        tasks=tasks,
-        tasks_per_second=round(tasks / minutes / 60),
-        samples=samples,
-    )
+    parser.add_argument("--results", type=Path, default=harness.ROOT / "benchmarks" / "results")
+    flags = parser.parse_args()
+    report = ask(harness.Effort(), flags.minutes)
+    path = save(report, flags.results, quick=False, seconds=flags.minutes * 60)
+    print(f"{path}\n{table_of([report])}")
 
 
 if __name__ == "__main__":

@@ -1,43 +1,18 @@
-"""Deploys without downtime."""
-
-import asyncio
-import signal
-from collections import Counter
+"""Deploys without downtime. The question of `benchmarks/rolling.py`, asked in small."""
 
 import pytest
+from benchmarks.rolling import MUST_NOT_BE, under_load
 
-from tests.system.house import House
+from benchmarks import harness
 
 pytestmark = pytest.mark.system
 
 
-async def test_a_rolling_restart_under_load_fails_no_request_and_counts_nothing(house: House) -> None:
-    await house.serve(gateways=1, workers=2, slots=50)
-    before = {worker["pid"] for worker in await house.workers()}
-    ids: list[str] = []
-    rolled = asyncio.Event()
-
-    async def load() -> None:
-        number = 0
-        while not rolled.is_set():
-            task = await house.submit("slow", {"seconds": 0.3})
-            ids.append(task["id"])
-            number += 1
-            await asyncio.sleep(0.02)
-
-    async def roll() -> None:
-        assert house.process is not None
-        house.process.send_signal(signal.SIGHUP)
-
-        async def replaced() -> bool:
-            pids = {worker["pid"] for worker in await house.workers()}
-            return len(pids) == 2 and not pids & before
-
-        await house.until(replaced, "all workers replaced")
-        rolled.set()
-
-    await asyncio.gather(load(), roll())
-    tasks = await house.all_ended(ids)
-    assert len(tasks) > 20
-    assert Counter(task["status"] for task in tasks) == {"succeeded": len(tasks)}
-    assert all(task["failures"] == 0 and task["losses"] == 0 for task in tasks)
+def test_a_rolling_restart_under_load_fails_no_request_and_counts_nothing() -> None:
+    with harness.serve(gateways=1, workers=2, slots=50) as served:
+        workers = {worker["id"] for worker in served.workers()}
+        figures = harness.run(under_load(served, 1, per_second=30, readers=5))
+        assert {figure: figures[figure] for figure in MUST_NOT_BE} == dict.fromkeys(MUST_NOT_BE, 0)
+        assert figures["streams"] >= 5
+        assert figures["streams_resumed"] >= 1, "each reader was cut off by the gateway that left"
+        assert workers.isdisjoint(worker["id"] for worker in served.workers())
