@@ -7,10 +7,12 @@ import pytest
 
 from dayshift import maintenance
 from dayshift.domain import events as domain_events
+from dayshift.domain.clock import now
 from dayshift.domain.errors import PlaneAway, WrongUse
 from dayshift.domain.settings import RetentionSettings, Settings
 from dayshift.domain.task import Started, Status, TaskError
 from dayshift.maintenance import MaintenanceConfig
+from dayshift.maintenance import janitor as janitor_module
 from dayshift.maintenance.depth_gauge import DepthGauge
 from dayshift.maintenance.expirer import Expirer
 from dayshift.maintenance.janitor import Janitor
@@ -167,6 +169,35 @@ async def test_the_janitor_keeps_what_is_young_and_dead_letters(house: House, ha
 
     await eventually(is_gone)
     assert await house.ledger.tasks.get(dead, TENANT) is not None
+
+
+async def test_the_janitor_goes_on_at_once_while_there_is_more_than_a_turn_deletes(
+    house: House, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor_module, "_PAGE", 1)
+    monkeypatch.setattr(janitor_module, "_MOST_PAGES", 2)
+    house.settings = Settings(retention=RetentionSettings(tasks="1s"))
+    for _ in range(7):
+        await house.submit()
+    await house.told()
+    sent = await hands.claim(7)
+    for task_id in sent:
+        await hands.run(task_id)
+    janitor, stop = Janitor(house.services, MaintenanceConfig(janitor_interval=3_600)), asyncio.Event()
+
+    async def all_are_old() -> bool:
+        ended = [task.finished_at for task in await house.ledger.tasks.finished_among(sent)]
+        return all(at is not None and (now() - at).total_seconds() > 1.5 for at in ended)
+
+    await eventually(all_are_old)
+    running = asyncio.ensure_future(janitor.run(stop))
+
+    async def all_gone() -> bool:
+        return await house.ledger.tasks.finished_among(sent) == []
+
+    await eventually(all_gone)
+    stop.set()
+    await running
 
 
 async def test_a_loop_survives_errors_backs_off_and_stops_at_once() -> None:
