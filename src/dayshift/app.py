@@ -228,6 +228,7 @@ async def _work(
             lease=Lease(worker_id),
             grace_seconds=grace_seconds,
             is_quarantine=alone_with is not None,
+            on_new_id=lifecycle.say_worker_id,
         )
         house.settings.on_change(lambda _settings: worker.look_again())
         obeying = asyncio.create_task(_obey(lifecycle, worker), name="lifecycle")

@@ -38,7 +38,10 @@ elif mood == "needs two":
     signal.signal(signal.SIGTERM, tell)
 else:
     signal.signal(signal.SIGTERM, lambda *_: os.write(wakes, b"t"))
-os.write(ready, b"1"); os.close(ready)
+os.write(ready, b"ready\\n")
+if mood == "renamed":
+    os.write(ready, b"worker worker_2\\nworker worker_3\\n")
+    os.kill(os.getpid(), signal.SIGKILL)
 readable, _, _ = select.select([waker, lifeline], [], [])
 mark("drained" if waker in readable else "orphaned")
 """
@@ -75,6 +78,16 @@ async def spawner(marks: Path) -> AsyncIterator[Spawner]:
         if child.exit_status is None:
             child.kill()
             await child.wait_ended()
+
+
+async def test_a_worker_that_goes_on_under_a_new_id_is_known_by_it_at_its_death(marks: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(marks.parent / "stand")}
+    command = Command(arguments=("renamed", str(marks)), environment=environment)
+    child = await Child.spawn("stand-in", command, worker_id="worker_1")
+    assert child.worker_id == "worker_1"
+    await child.wait_ready(20)
+    assert await child.wait_ended() == -signal.SIGKILL
+    assert child.worker_id == "worker_3"
 
 
 def endings(marks: Path) -> dict[str, list[int]]:

@@ -47,6 +47,32 @@ async def test_a_killed_worker_of_two_loses_none_of_200_running_tasks(house: Hou
     assert finishes["n"] == 200
 
 
+async def test_a_worker_that_had_lost_its_lease_is_missed_at_once_when_it_dies(house: House) -> None:
+    """It lives on under a new id, and its supervisor must know that one."""
+    await house.serve(workers=1, slots=20)
+    [before] = await house.workers()
+    await house.rows(
+        "UPDATE workers SET released_at = clock_timestamp(), release_reason = 'a test', released_alive = true"
+    )
+
+    async def works_on() -> bool:
+        return [worker["pid"] for worker in await house.workers() if worker["id"] != before["id"]] == [before["pid"]]
+
+    await house.until(works_on, "known under a new id")
+    ids = await house.submit_many([{"agent": "slow", "input": {"seconds": 3}}] * 20)
+    await house.until(lambda: _are_entered(house, 20), "all running")
+    killed_at = time.time()
+    os.kill(before["pid"], signal.SIGKILL)
+    tasks = await house.all_ended(ids)
+    assert {(task["status"], task["attempt"], task["losses"]) for task in tasks} == {("succeeded", 2, 1)}
+    again = [float(at) for _, attempt, at in witnessed(house) if attempt == "2"]
+    assert max(again) - killed_at < 9, "a supervised death is noticed at once, not by a lease that runs out"
+
+
+async def _are_entered(house: House, count: int) -> bool:
+    return len(witnessed(house)) == count
+
+
 async def test_a_killed_gateway_leaves_one_task_for_each_idempotency_key(house: House) -> None:
     await house.serve(gateways=1, workers=1)
     gateway = await _gateway_pid(house)

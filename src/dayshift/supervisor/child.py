@@ -1,7 +1,7 @@
 """One supervised process, and the two pipes between it and its supervisor.
 
-- The *ready* pipe: the child writes one byte when it can serve, then closes it. End of file before that byte means that
-  the child failed to start.
+- The *ready* pipe: the child writes a line when it can serve, and a worker writes another whenever it goes on under a new
+  id (see words.py). End of file before the first means that the child failed to start.
 - The *lifeline*: the child reads, the supervisor holds the only writing end. When the supervisor ends, however it ends,
   the child reads end of file and drains. A death signal would be simpler, but Linux drops it on a change of uid and
   fires it when the creating thread ends, and other systems have none.
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from dayshift.domain import clock
 from dayshift.domain.errors import DayshiftError
+from dayshift.supervisor.words import Words
 
 READY_FD = "--ready-fd"
 LIFELINE_FD = "--lifeline-fd"
@@ -44,14 +45,16 @@ class ChildFailed(DayshiftError):
 class Child:
     """A running process of some kind. Made by `Child.spawn`."""
 
-    def __init__(self, kind: str, worker_id: str | None, process: asyncio.subprocess.Process) -> None:
+    def __init__(
+        self, kind: str, worker_id: str | None, process: asyncio.subprocess.Process, words: Words, lifeline: int
+    ) -> None:
         self.kind = kind
-        self.worker_id = worker_id
         self.started_at = clock.monotonic_seconds()
         self.was_killed = False
+        self._first_worker_id = worker_id
         self._process = process
-        self._ready_reader = -1
-        self._lifeline_writer = -1
+        self._words = words
+        self._lifeline_writer = lifeline
 
     @classmethod
     async def spawn(cls, kind: str, command: Command, *, worker_id: str | None = None) -> "Child":
@@ -80,14 +83,16 @@ class Child:
         finally:
             os.close(ready_writer)
             os.close(lifeline_reader)
-        child = cls(kind, worker_id, process)
-        child._ready_reader = ready_reader
-        child._lifeline_writer = lifeline_writer
-        return child
+        return cls(kind, worker_id, process, Words(ready_reader), lifeline_writer)
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def worker_id(self) -> str | None:
+        """Under which id it works, or worked last. One that lost its lease and lives on has said its new one."""
+        return self._words.worker_id or self._first_worker_id
 
     @property
     def exit_status(self) -> int | None:
@@ -96,7 +101,7 @@ class Child:
     async def wait_ready(self, timeout_seconds: float) -> None:
         """Return when the child can serve. Raises `ChildFailed` when it ends first, or takes too long (it is killed)."""
         try:
-            said = await asyncio.wait_for(_read_one_byte(self._ready_reader), timeout_seconds)
+            is_ready = await asyncio.wait_for(self._words.is_ready(), timeout_seconds)
         except TimeoutError:
             self.kill()
             await self.wait_ended()
@@ -105,10 +110,7 @@ class Child:
                 "its log lines above say how far it came.",
                 exit_status=1,
             ) from None
-        finally:
-            os.close(self._ready_reader)
-            self._ready_reader = -1
-        if not said:
+        if not is_ready:
             status = await self.wait_ended()
             raise ChildFailed(
                 f"The {self.kind} process {self.pid} {describe_exit(status)} before it was ready.", status
@@ -143,11 +145,10 @@ class Child:
             self._process.send_signal(number)
 
     def _close_pipes(self) -> None:
-        for name in ("_ready_reader", "_lifeline_writer"):
-            descriptor = getattr(self, name)
-            if descriptor >= 0:
-                setattr(self, name, -1)
-                os.close(descriptor)
+        self._words.close()
+        if self._lifeline_writer >= 0:
+            os.close(self._lifeline_writer)
+            self._lifeline_writer = -1
 
 
 def describe_exit(status: int) -> str:
@@ -155,14 +156,3 @@ def describe_exit(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     return f"was ended by {signal.Signals(-status).name}"
-
-
-async def _read_one_byte(descriptor: int) -> bytes:
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(descriptor, readable.set)
-    try:
-        await readable.wait()
-        return os.read(descriptor, 1)
-    finally:
-        loop.remove_reader(descriptor)

@@ -1,8 +1,11 @@
 """A child's end of the two pipes, and what signals mean to it: stop once is drain, stop twice is stop hard."""
 
 import asyncio
+import contextlib
 import os
 import signal
+
+from dayshift.supervisor import words
 
 
 class Lifecycle:
@@ -29,11 +32,16 @@ class Lifecycle:
 
     def say_ready(self) -> None:
         """Tell the supervisor that this process can serve. Without a supervisor it does nothing."""
-        if self._ready_fd is None:
-            return
-        os.write(self._ready_fd, b"1")
-        os.close(self._ready_fd)
-        self._ready_fd = None
+        self._say(words.line(words.READY))
+
+    def say_worker_id(self, worker_id: str) -> None:
+        """Tell the supervisor under which id this worker goes on, so that it knows whose lease to release."""
+        self._say(words.line(words.WORKER, worker_id))
+
+    def _say(self, line: bytes) -> None:
+        if self._ready_fd is not None:
+            with contextlib.suppress(BrokenPipeError):  # the lifeline says so, too
+                os.write(self._ready_fd, line)
 
     def close(self) -> None:
         loop = asyncio.get_running_loop()
@@ -43,6 +51,9 @@ class Lifecycle:
             loop.remove_reader(self._lifeline_fd)
             os.close(self._lifeline_fd)
             self._lifeline_fd = None
+        if self._ready_fd is not None:
+            os.close(self._ready_fd)
+            self._ready_fd = None
 
     def _on_signal(self) -> None:
         if self.draining.is_set():

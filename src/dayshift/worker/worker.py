@@ -45,7 +45,8 @@ class Worker:
     """`run` until `drain`. Made inside the event loop; its services are open before it runs and closed after.
 
     `heartbeat_planes` makes a second ledger and plane, closed, for the heartbeat's thread. The services' `worker_id`
-    must answer `Worker.worker_id`. Call `look_again` when settings changed.
+    must answer `Worker.worker_id`. Call `look_again` when settings changed. `on_new_id` hears under which id it goes on
+    after it lost its lease, before anything happens under it.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class Worker:
         lease: Lease | None = None,
         grace_seconds: float = GRACE_SECONDS,
         is_quarantine: bool = False,
+        on_new_id: Callable[[str], None] = lambda _worker_id: None,
     ) -> None:
         self._services = services
+        self._on_new_id = on_new_id
         self._loaded = loaded
         self._grace_seconds = 0.0 if is_quarantine else grace_seconds  # its parent has used up the grace before
         self._is_quarantine = is_quarantine
@@ -216,6 +219,7 @@ class Worker:
         rescue, lives = self._services.rescue, not lost.was_held_up
         await until_answered(lambda: rescue.rescue_worker(lost.worker_id, reason, process_lives=lives))
         lease = Lease(ids.new(ids.WORKER))
+        self._on_new_id(lease.worker_id)
         await until_answered(lambda: self._registration.register_worker(lease))
         await self._hearing.listen(lease.worker_id)
         lease.confirm(clock.boottime_seconds())
