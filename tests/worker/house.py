@@ -17,6 +17,7 @@ from dayshift.domain.settings import Settings
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
+from dayshift.tasks.announce import Announce
 from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.policy import Policy
 from dayshift.tasks.rebuild import Rebuild
@@ -108,7 +109,8 @@ async def opened(house: House, *, rebuild: bool = True) -> AsyncIterator[House]:
     await house.ledger.migrate()
     await house.plane.open()
     if rebuild:
-        await Rebuild(house.ledger, house.plane, Policy(house.plane, lambda: house.settings)).rebuild_if_lost()
+        policy, announce = Policy(house.plane, lambda: house.settings), Announce(house.ledger, house.plane)
+        await Rebuild(house.ledger, house.plane, policy, announce).rebuild_if_lost()
     await house.services.open()
     try:
         yield house
