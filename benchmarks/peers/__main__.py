@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.peers import plan, report
 from benchmarks.peers.ask import peer_class
+from benchmarks.peers.peer import Ask
 from benchmarks.peers.runs import repeated
 
 
@@ -26,30 +27,29 @@ def main() -> None:
     """Each peer in turn; what was recorded of the others stays."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     flags = _flags()
-    recorded = report.load()
     for name in () if flags.report_only else flags.names or plan.PEERS:
-        _ask_all(name, flags, recorded)
+        _ask_all(name, flags)
     if flags.scale == 1.0:
-        report.write(recorded)
+        report.write()
 
 
-def _ask_all(name: str, flags: argparse.Namespace, recorded: dict[str, Any]) -> None:
-    entry = recorded.setdefault(name, {"answers": {}})
-    entry |= report.described(peer_class(name))
+def _ask_all(name: str, flags: argparse.Namespace) -> None:
     for label, ask in plan.asks(name, flags.scale):
         if flags.questions and ask.question not in flags.questions:
             continue
         answer = repeated(name, ask, flags.repeats, flags.lock)
         print(f"{name:>10} {label:<20} {json.dumps(answer['median'])} {answer['errors'] or ''}", flush=True)
-        entry["versions"] = answer.pop("versions") or entry.get("versions", {})
-        entry["answers"][label] = answer | {
-            "tasks": ask.tasks,
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "measured_at": time.strftime("%Y-%m-%d"),
-        }
         if flags.scale == 1.0:
-            report.save(recorded)
+            report.record(peer_class(name), label, answer | _circumstances(ask))
+
+
+def _circumstances(ask: Ask) -> dict[str, Any]:
+    return {
+        "tasks": ask.tasks,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "measured_at": time.strftime("%Y-%m-%d"),
+    }
 
 
 def _flags() -> argparse.Namespace:

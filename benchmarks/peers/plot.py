@@ -32,6 +32,9 @@ def _of(recorded: dict[str, Any], label: str, key: str) -> dict[str, float]:
 
 
 def _bars(panel: Any, title: str, values: dict[str, float], *, floor: bool = False) -> None:
+    if not values:
+        panel.set_axis_off()
+        return
     names = list(values)
     colors = [FLOOR if floor else OURS if name == "dayshift" else THEIRS for name in names]
     bars = panel.barh(names, list(values.values()), color=colors, height=0.35 if floor else 0.7)

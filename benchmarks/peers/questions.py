@@ -5,9 +5,9 @@ drain     `tasks` no-ops, queued beforehand; from the first entered until the pe
 latency   no-ops at 50 a second, an open loop; from the moment when one is due until its result is in hand.
 agents    `tasks` agents of three 1-second calls, queued beforehand; from the first entered to the last recorded as done.
           CPU of the worker from its first task on, and of the engines, for each call.
-kill      100 agents of five 1-second calls. When two calls of each were answered, the worker's whole process group gets
-          kill -9, and another worker with the same settings is started at once. From the kill until all are recorded
-          as done, or 60 s. The provider counts what was asked again.
+kill      100 agents of five 1-second calls. Once the third call of each has reached the provider, the worker's whole
+          process group gets kill -9, and another worker with the same settings is started at once. From the kill until
+          all are recorded as done, or 60 s. The provider counts what was asked again.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ class Run:
         self.peer = peer
         self.ask = peer.ask
         self._engine_pids = engine_pids
+        self._worker_cpu_before = 0.0
         self.workers: list[Group] = []
 
     def start_worker(self) -> Group:
@@ -67,8 +68,8 @@ class Run:
         return sum(one.entered for one in self.seen())
 
     def worker_cpu_seconds(self) -> float:
-        """Since each process entered its first task."""
-        return cpu_seconds([group.pid for group in self.workers]) - sum(s.cpu_seconds_at_first for s in self.seen())
+        """Of all worker programs, since the first task was entered."""
+        return cpu_seconds([group.pid for group in self.workers]) - self._worker_cpu_before
 
     def engine_cpu_seconds(self) -> float:
         return cpu_seconds(self._engine_pids + self.peer.engine_pids())
@@ -98,6 +99,8 @@ class Run:
         """Until that many tasks were entered."""
         deadline = time.monotonic() + FINISH_LIMIT_SECONDS
         while (entered := self.entered()) < count:
+            if not entered:
+                self._worker_cpu_before = cpu_seconds([group.pid for group in self.workers])
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{entered} of {count} tasks were entered in {FINISH_LIMIT_SECONDS} s")
             self._look_at_workers()
@@ -186,9 +189,8 @@ async def kill(run: Run) -> dict[str, Any]:
     tasks, calls = run.ask.tasks, run.ask.tasks * run.ask.calls
     await run.queue_and_start("agent", tasks)
     await run.until_entered(tasks)
-    while _provider_stats(run)["answered"] < 2 * tasks:
+    while _third_calls(run) < tasks:
         await asyncio.sleep(0.02)
-    await asyncio.sleep(0.4)  # into the third call of each
     killed = time.perf_counter()
     run.kill_worker()
     left = await run.until_finished(KILL_LIMIT_SECONDS)
@@ -213,6 +215,11 @@ def _provider_stats(run: Run) -> dict[str, int]:
 def _provider_calls(run: Run) -> list[dict[str, Any]]:
     answer: list[dict[str, Any]] = _from_provider(run, "calls")["calls"]
     return answer
+
+
+def _third_calls(run: Run) -> int:
+    """Agents whose third call has reached the provider: what they were answered before was theirs to record."""
+    return sum(call["last_message"].endswith("turn 2") for call in _provider_calls(run))
 
 
 def _from_provider(run: Run, door: str) -> Any:

@@ -14,31 +14,35 @@ PAGE = ROOT / "docs" / "explanation" / "peers.md"
 PLOT = PAGE.with_suffix(".png")
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 KILL_LIMIT_SECONDS = 60
+BUSY = (
+    "**Some of these runs shared the machine with other work**: their seconds and rates say little; CPU for each task and "
+    "call, the ratio to bare asyncio in the same run, and calls paid again say what they say. Repeat them on a quiet one."
+)
 
 Figures = dict[str, float]
 
 
 def load() -> dict[str, Any]:
-    """What was recorded before, by peer."""
+    """What was recorded before, by peer: dayshift first, then by name."""
     recorded: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    return recorded
+    return dict(sorted(recorded.items(), key=lambda item: (item[0] != "dayshift", item[0])))
 
 
-def save(recorded: dict[str, Any]) -> None:
-    """Keep it, with every single run."""
-    RECORD.write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
+def record(peer: type[Peer], label: str, answer: dict[str, Any]) -> None:
+    """Keep one answer, with every single run of it; all else stays as it was recorded."""
+    recorded = load()
+    entry = recorded.setdefault(peer.name, {"answers": {}})
+    entry |= {"remembers": peer.remembers, "settings": peer.settings, "recovery": peer.recovery}
+    entry["versions"] = answer.pop("versions") or entry.get("versions", {})
+    entry["answers"][label] = answer
+    RECORD.write_text(json.dumps(recorded, indent=1) + "\n")
 
 
-def described(peer: type[Peer]) -> dict[str, Any]:
-    """What the adapter says of itself."""
-    return {"remembers": peer.remembers, "settings": peer.settings, "recovery": peer.recovery}
-
-
-def write(recorded: dict[str, Any]) -> None:
+def write() -> None:
     """The table into its page, and the plot beside it."""
     text = PAGE.read_text()
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{render(recorded)}\n{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n\n{render(load())}\n{after}")
     command = [str(python_for_plots()), str(HERE / "plot.py"), str(RECORD), str(PLOT)]
     subprocess.run(command, check=True, env=os.environ | {"MPLBACKEND": "Agg"})
 
@@ -47,7 +51,8 @@ def render(recorded: dict[str, Any]) -> str:
     """All tables; nothing before the first record."""
     if not recorded:
         return ""
-    return "\n".join([_speed(recorded), _recovery(recorded), _settings(recorded), _noise(recorded)])
+    picture = f"![Four bar charts: drain, latency, a thousand agents, recovery]({PLOT.name})\n"
+    return "\n".join([picture, _speed(recorded), _recovery(recorded), _settings(recorded), _noise(recorded)])
 
 
 def _speed(recorded: dict[str, Any]) -> str:
@@ -116,7 +121,8 @@ def _noise(recorded: dict[str, Any]) -> str:
     errors = [f"{name}, {label}: {error}" for name, entry in recorded.items() for label, error in _errors(entry)]
     line = f"Measured {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}, Python {answers[0]['python']}, "
     line += f"{answers[0]['cores']} cores, medians; load average before a run {min(loads):.1f} to {max(loads):.1f}."
-    return "\n\n".join([line, *errors]) + "\n"
+    busy = [BUSY] if max(loads) > answers[0]["cores"] else []
+    return "\n\n".join([line, *busy, *errors]) + "\n"
 
 
 def _errors(entry: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What worker processes did, told without a word to any engine: a mapped file of 32 bytes for each process.
+"""What worker processes did, told without a word to any engine: a mapped file of 16 bytes for each process.
 
 `app.py` of every peer calls `enter()` first thing in each task. The benchmark reads the files while the worker runs: no
 query disturbs the engine while the figure is being made, and what a killed process did is still there.
@@ -12,15 +12,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-_RECORD = struct.Struct("<ddQ")
+_RECORD = struct.Struct("<dQ")
 
 
 class Seen(NamedTuple):
-    """One worker process: when its first task was entered, the CPU it had used by then, and tasks entered so far."""
+    """One worker process: when its first task was entered, and tasks entered so far."""
 
     pid: int
     first_at: float
-    cpu_seconds_at_first: float
     entered: int
 
 
@@ -28,7 +27,7 @@ class _Mine:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self._lock = threading.Lock()
-        self._first_at, self._cpu = time.time(), time.process_time()
+        self._first_at = time.time()
         self._entered = 0
         path = Path(os.environ["WITNESS"]) / str(self.pid)
         path.write_bytes(bytes(_RECORD.size))
@@ -38,7 +37,7 @@ class _Mine:
     def count(self) -> None:
         with self._lock:
             self._entered += 1
-            _RECORD.pack_into(self._mapped, 0, self._first_at, self._cpu, self._entered)
+            _RECORD.pack_into(self._mapped, 0, self._first_at, self._entered)
 
 
 _mine: _Mine | None = None

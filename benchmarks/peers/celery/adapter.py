@@ -13,7 +13,7 @@ POOLS = {
     "drain": ["--pool", "prefork", "--concurrency", "1"],
     "latency": ["--pool", "prefork", "--concurrency", "1"],
     "agents": ["--pool", "gevent", "--concurrency", "1000"],
-    "kill": ["--pool", "gevent", "--concurrency", "100"],
+    "kill": ["--pool", "threads", "--concurrency", "100"],
 }
 PREFETCH = {"drain": "128", "latency": "128", "agents": "1", "kill": "1"}
 WAITERS = 32
@@ -34,8 +34,8 @@ class Celery(Peer):
         "agents": "gevent -c 1000, prefetch 1, sync OpenAI client",
     }
     recovery: ClassVar[dict[str, str]] = {
-        "default": "acknowledged early",
-        "best": "task_acks_late, task_reject_on_worker_lost, visibility_timeout 10 s, looked at each second",
+        "default": "threads -c 100; acknowledged early",
+        "best": "threads -c 100; task_acks_late, task_reject_on_worker_lost, visibility_timeout 10 s, looked at each second",
     }
 
     _submitted = 0
@@ -52,8 +52,14 @@ class Celery(Peer):
 
     def worker(self, number: int) -> Command:
         arguments = [str(Path(sys.executable).with_name("celery")), "-A", "benchmarks.peers.celery.app", "worker"]
-        pool = os.environ.get("CELERY_POOL", "").split() or POOLS[self.ask.question]
-        arguments += [*pool, "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"]
+        arguments += [
+            *POOLS[self.ask.question],
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--loglevel",
+            "WARNING",
+        ]
         return Command([*arguments, "--hostname", f"worker{number}@peers"], {"PREFETCH": PREFETCH[self.ask.question]})
 
     async def submit(self, agent: str, count: int) -> None:

@@ -1,7 +1,6 @@
 """How DBOS is started, fed and watched."""
 
 import asyncio
-import os
 import sys
 from typing import Any, ClassVar
 
@@ -22,7 +21,7 @@ class Dbos(Peer):
     remembers = "workflows, results and every step in PostgreSQL (fsync)"
     noops = 3_000
     settings: ClassVar[dict[str, str]] = {
-        "drain": "async workflows on uvloop, polling_interval_sec=0.05, no limit of concurrency, log WARNING;"
+        "drain": "async workflows on uvloop, polling_interval_sec=0.05, no limit of concurrency (two workers: 500 each), log WARNING;"
         " enqueue_in_transaction, 500 a transaction",
         "latency": "polling_interval_sec=0.01; DBOSClient.enqueue_async, get_result(polling_interval_sec=0.005)",
         "agents": "polling_interval_sec=0.05; each call a step",
@@ -47,7 +46,7 @@ class Dbos(Peer):
     def worker(self, number: int) -> Command:
         variables = {
             "POLLING_INTERVAL": POLLING_INTERVAL[self.ask.question],
-            "WORKER_CONCURRENCY": os.environ.get("WORKER_CONCURRENCY", "0"),
+            "WORKER_CONCURRENCY": "500" if self.ask.workers > 1 else "0",  # without one, the first takes all
         }
         if self.ask.workers > 1 or self.ask.variant == "new executor":
             variables["EXECUTOR"] = f"worker-{number}"

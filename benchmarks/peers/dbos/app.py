@@ -45,8 +45,6 @@ async def main() -> None:
     }
     if executor := os.environ.get("EXECUTOR"):
         config["executor_id"] = executor
-    if pool := os.environ.get("POOL"):
-        config["sys_db_pool_size"] = int(pool)
     DBOS(config=config)
     DBOS.launch()
     limit = int(os.environ["WORKER_CONCURRENCY"]) or None
