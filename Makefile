@@ -3,7 +3,7 @@
 #   make demo    real requests through gateway, queue, workers and a local model, with a worker killed on the way
 #   make verify  random programs under random faults, every task accounted for (ARGS='--seed 7 --minutes 60')
 #   make faults  the faults that last longer than the gate may take, each met for certain
-#   make bench   the questions of benchmarks/, one JSON answer each
+#   make bench   the questions of benchmarks/, each with its floor: JSON, a picture, and a table of all
 #   make fmt     format and mend what can be mended
 #   make lock    resolve requirements.lock anew from pyproject.toml (needs uv)
 
