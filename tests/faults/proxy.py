@@ -2,7 +2,7 @@
 
     partition()        nothing passes either way, and nobody is told; `heal` lets what was held pass, late
     refuse()           new connections are turned away, as by a host that is gone
-    delay(seconds)     each piece of data passes that much later
+    delay(seconds)     everything passes that much later
     cut()              every connection is reset now
     lose_reply(name)   the request of that name reaches the server, and its reply never comes back: the connection is
                        cut instead (or, with `cut=False`, stays open and silent)
@@ -12,7 +12,6 @@ Names of requests are those of a dialect (see dialects.py). `heard` counts them 
 """
 
 import asyncio
-import contextlib
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -22,6 +21,7 @@ from msgspec import Struct
 from tests.faults.dialects import Dialect, MakeDialect
 
 PIECE_BYTES = 65536
+PIECES_ON_THE_WAY = 1000
 QUIET_SECONDS = 0.05  # a server that says nothing more for this long has answered all it was asked
 LONGEST_ANSWER_SECONDS = 5.0
 
@@ -189,12 +189,29 @@ class _Link:
                 self._client[1].write(data)
 
     async def _pieces(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while data := await reader.read(PIECE_BYTES):
-                if self._proxy.delay_seconds:
-                    await asyncio.sleep(self._proxy.delay_seconds)
+        """What comes from one side, each piece when it is its time. A delay does not add up: the next is on its way, too."""
+        loop = asyncio.get_running_loop()
+        on_the_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(PIECES_ON_THE_WAY)
+        reading = asyncio.create_task(self._read_into(on_the_way, reader))
+        try:
+            while True:
+                due, data = await on_the_way.get()
+                await asyncio.sleep(due - loop.time())
                 await self._proxy.passes.wait()
+                if not data:
+                    return
                 yield data
+        finally:
+            reading.cancel()
+
+    async def _read_into(self, on_the_way: asyncio.Queue[tuple[float, bytes]], reader: asyncio.StreamReader) -> None:
+        loop, data = asyncio.get_running_loop(), b"some"
+        while data:
+            try:
+                data = await reader.read(PIECE_BYTES)
+            except ConnectionError:
+                data = b""
+            await on_the_way.put((loop.time() + self._proxy.delay_seconds, data))
 
     async def _until_answered(self) -> None:
         """Wait until the server has said something since, and then nothing for a moment."""

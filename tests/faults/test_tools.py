@@ -164,6 +164,17 @@ async def test_a_partition_holds_everything_and_a_delay_passes_it_late(valkey: V
         began = time.monotonic()
         await client.ping()
         assert time.monotonic() - began >= 0.2
+        proxy.delay(0.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+    proxy.delay(0.2)
+    began = time.monotonic()
+    for _ in range(20):
+        writer.write(b"*1\r\n$4\r\nPING\r\n")
+        await asyncio.sleep(0.01)  # each is a piece of its own
+    refused = b"-NOAUTH Authentication required.\r\n"
+    assert await asyncio.wait_for(reader.readexactly(20 * len(refused)), 5) == 20 * refused
+    assert 0.4 <= time.monotonic() - began < 2, "a delay that adds up is a narrow way, not a long one"
+    writer.close()
 
 
 async def test_a_proxy_knows_statements_by_their_names(postgres: Postgres) -> None:
