@@ -20,11 +20,6 @@ def python_of(name: str) -> Path:
     return _prepared(name, requirements)
 
 
-def python_for_plots() -> Path:
-    """An interpreter that can draw."""
-    return _prepared("plot", HERE / "plot-requirements.txt")
-
-
 def _prepared(name: str, requirements: Path) -> Path:
     folder = ENVIRONMENTS / name
     python = folder / "bin" / "python"

@@ -1,21 +1,19 @@
-"""Draw the record: four small bar charts, one for each question. Runs where matplotlib is.
+"""Draw the record: four small bar charts, one for each question."""
 
-python plot.py RECORD.json PLOT.png
-"""
-
-import json
-import sys
 from pathlib import Path
 from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 
 OURS, THEIRS, FLOOR = "#c2410c", "#64748b", "#cbd5e1"
 
 
-def main() -> None:
-    """One figure of 2 x 2."""
-    recorded = json.loads(Path(sys.argv[1]).read_text())
+def draw(recorded: dict[str, Any], path: Path) -> None:
+    """One picture of 2 x 2."""
     figure, panels = plt.subplots(2, 2, figsize=(11, 7), constrained_layout=True)
     _bars(panels[0][0], "no-op tasks/s, one worker process", _of(recorded, "drain", "tasks_per_second"))
     _bars(panels[0][1], "submit to result at 50/s, p99 ms", _of(recorded, "latency", "p99_ms"))
@@ -23,7 +21,8 @@ def main() -> None:
     _bars(panels[1][0], "1,000 agents of three 1-s calls, s (light: bare asyncio)", agents)
     _bars(panels[1][0], "", _of(recorded, "agents", "bare_seconds"), floor=True)
     _recovery(panels[1][1], recorded)
-    figure.savefig(sys.argv[2], dpi=110)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def _of(recorded: dict[str, Any], label: str, key: str) -> dict[str, float]:
@@ -60,7 +59,3 @@ def _recovery(panel: Any, recorded: dict[str, Any]) -> None:
     panel.set_title("kill -9 with 100 agents of five calls: s to the end", fontsize=10, loc="left")
     panel.invert_yaxis()
     panel.margins(x=0.5)
-
-
-if __name__ == "__main__":
-    main()

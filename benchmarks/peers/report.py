@@ -1,12 +1,10 @@
 """The record (JSON), the table (Markdown, inside docs/explanation/peers.md) and the plot (PNG)."""
 
 import json
-import os
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.peers.environments import HERE, ROOT, python_for_plots
+from benchmarks.peers.environments import HERE, ROOT
 from benchmarks.peers.peer import Peer
 
 RECORD = HERE / "recorded.json"
@@ -43,8 +41,9 @@ def write() -> None:
     text = PAGE.read_text()
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
     PAGE.write_text(f"{before}{BEGIN}\n\n{render(load())}\n{after}")
-    command = [str(python_for_plots()), str(HERE / "plot.py"), str(RECORD), str(PLOT)]
-    subprocess.run(command, check=True, env=os.environ | {"MPLBACKEND": "Agg"})
+    from benchmarks.peers.plot import draw
+
+    draw(load(), PLOT)
 
 
 def render(recorded: dict[str, Any]) -> str:
