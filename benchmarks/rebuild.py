@@ -112,7 +112,7 @@ async def lose(house: House, how: Callable[[], Awaitable[None]]) -> Figures:
     await asyncio.sleep(LOOK_SECONDS)
     epoch = (await house.plane.state()).marker_epoch
     lost_at = time.time()
-    with Meter(house.served, valkey=house.valkey.pid) as meter:
+    with Meter(house.served) as meter:
         await how()
         whole_at = await when_rebuilt(house.plane, epoch)
     await asyncio.sleep(LOOK_SECONDS)
@@ -130,7 +130,6 @@ async def lose(house: House, how: Callable[[], Awaitable[None]]) -> Figures:
         "starts_per_second_before": sum(at < lost_at for at in starts) / LOOK_SECONDS,
         "starts_per_second_after": sum(whole_at <= at < whole_at + LOOK_SECONDS for at in starts) / LOOK_SECONDS,
         "maintenance_cpu_seconds": meter.cpu_seconds["maintenance"],
-        "foreign_cores": meter.foreign_cores,
     }
 
 
