@@ -42,7 +42,7 @@ SLOTS = 200
 UNITS = {"_mb": "MB", "_files": "open files", "_ratio": "dead rows a live row"}
 
 _TABLES = """
-SELECT name, sum(n_live_tup) AS live, sum(n_dead_tup) AS dead, sum(bytes) AS bytes
+SELECT name, sum(n_live_tup)::float8 AS live, sum(n_dead_tup)::float8 AS dead, sum(bytes)::float8 AS bytes
 FROM (
     SELECT regexp_replace(relname, '_[0-9]+$', '') AS name, n_live_tup, n_dead_tup, pg_total_relation_size(relid) AS bytes
     FROM pg_stat_user_tables
