@@ -12,7 +12,7 @@ plotting.py   the same as a picture
 
 from benchmarks.harness.client import Connection, queue_of, request_json, submit_many
 from benchmarks.harness.measuring import Case, Effort, Meter, percentile, repeat, summary_of
-from benchmarks.harness.reporting import Line, Report, line, report
+from benchmarks.harness.reporting import Line, Report, line
 from benchmarks.harness.serving import (
     AGENTS,
     ROOT,
@@ -50,7 +50,6 @@ __all__ = [
     "queue_of",
     "raise_limits",
     "repeat",
-    "report",
     "request_json",
     "run",
     "serve",

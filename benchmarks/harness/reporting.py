@@ -3,7 +3,6 @@
 `save` writes NAME.json and NAME.png; everything else (the picture, summary.md, the table in the docs) is made of the JSON.
 """
 
-import json
 import os
 import platform
 import time
@@ -111,9 +110,3 @@ def _most(report: Report, figure: str) -> float | None:
 def _rounded(value: float) -> float:
     """Four significant digits: more would be noise."""
     return float(f"{value:.4g}")
-
-
-def report(question: str, answer: dict[str, Any], floor: dict[str, Any], ratio: dict[str, float], **named: Any) -> None:
-    """Print one JSON object, for a question that keeps no file."""
-    figures = {"answer": answer, "floor": floor, "ratio": {name: round(value, 3) for name, value in ratio.items()}}
-    print(json.dumps({"question": question, **figures, "named": machine() | named}, indent=2))
