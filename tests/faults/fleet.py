@@ -128,7 +128,8 @@ class Fleet(House):
         """Wait until so many tasks of the agent stand ready in the hot plane."""
 
         async def are_ready() -> bool:
-            ready = await self.plane._wire.ask(b"HGET", f"ds:{{0}}:E{self.plane.epoch}:ready", agent)
+            epoch = (await self.plane.state()).marker_epoch  # maintenance may have begun after we looked first
+            ready = await self.plane._wire.ask(b"HGET", f"ds:{{0}}:E{epoch}:ready", agent)
             return int(ready or 0) >= count
 
         await self.until(are_ready, f"{count} tasks of {agent} in the plane")
