@@ -71,7 +71,7 @@ class Fleet(House):
         starting = [self.start_worker(name, slots=slots, environment=worker) for name in names]
         await asyncio.gather(self.start_gateway(environment=gateway), self.start_maintenance(), *starting)
         await self.until(lambda: self.has_workers(len(names)), f"{len(names)} workers")
-        self.plane.epoch = (await self.ledger.plane_state.get()).epoch
+        await self.until(self._plane_is_built, "the plane built")
 
     async def start_gateway(self, *, environment: Mapping[str, str] | None = None) -> Process:
         """A gateway that lets this machine in without a key; `http` asks it straight, `through_door` by its proxy."""
@@ -196,6 +196,11 @@ class Fleet(House):
         gone = [process.name for process in self.processes.values() if process.child.returncode is not None]
         assert not gone, f"{gone} ended:\n{self.log()}"
         await super().until(condition, what, seconds=seconds)
+
+    async def _plane_is_built(self) -> bool:
+        """Whether it is ready under the ledger's epoch, which the test's own plane takes over then."""
+        self.plane.epoch = (await self.ledger.plane_state.get()).epoch
+        return (await self.plane.state()).marker_epoch == self.plane.epoch
 
     async def _spawn(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Process:
         ledger = await self._proxy_before(self.environment["DAYSHIFT_DATABASE_URL"], dialects.Postgres)
