@@ -73,7 +73,7 @@ HOT = {
     "retry_task": f"{NIL}, 'busy'",
     "erase_task": f"{NIL}, 'busy'",
     "fail_expired": "100",
-    "fail_poison": NIL,
+    "fail_poison": f"{NIL}, false, 5",
     "drop_expired": "86400, 1000",
     "drop_old_idempotency_keys": "1000",
     "measure_depths": "1, 0.05",

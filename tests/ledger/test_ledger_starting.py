@@ -137,7 +137,7 @@ async def test_a_lease_that_its_process_outlived_is_a_loss_without_suspicion(led
     alone = await new_worker(ledger)
     assert (await start(ledger, task_id, alone, quarantine=True)).losses == 3
     await ledger.workers.release(alone, "drained", process_lives=True)
-    assert await ledger.workers.poison_quarantined(alone) == []
+    assert await ledger.workers.poison_quarantined(alone, was_seen=True) == []
     assert (await start(ledger, task_id, await new_worker(ledger))).losses == 4
 
 
@@ -149,14 +149,28 @@ async def test_death_in_quarantine_is_poison(ledger):
         await ledger.workers.release(worker, "died")
     alone, neighbour = await new_worker(ledger), await accept(ledger)
     await start(ledger, task_id, alone, quarantine=True)
-    assert await ledger.workers.poison_quarantined(alone) == []
+    assert await ledger.workers.poison_quarantined(alone, was_seen=True) == []
     await start(ledger, neighbour, alone)
     await ledger.workers.release(alone, "died")
-    (poisoned,) = await ledger.workers.poison_quarantined(alone)
+    (poisoned,) = await ledger.workers.poison_quarantined(alone, was_seen=True)
     assert (poisoned.id, poisoned.status, poisoned.error.code, poisoned.losses) == (task_id, Status.FAILED, "poison", 3)
     assert [place.id for place in await ledger.tasks.running_of(alone)] == [neighbour]
     follower = await ledger.tasks.accept([__import__("ledger_builders").new_task(conversation="c")])
     assert follower[0].is_head
+
+
+async def test_silence_in_quarantine_is_poison_only_when_it_comes_again_and_again(ledger):
+    task_id = await accept(ledger)
+    for _ in range(2):
+        worker = await new_worker(ledger)
+        await start(ledger, task_id, worker)
+        await ledger.workers.release(worker, "silent")
+    for expected_losses in (2, 3, 4):
+        alone = await new_worker(ledger)
+        assert (await start(ledger, task_id, alone, quarantine=True)).losses == expected_losses
+        await ledger.workers.release(alone, "silent")
+        poisoned = await ledger.workers.poison_quarantined(alone, was_seen=False)
+        assert [(task.id, task.losses) for task in poisoned] == ([(task_id, 5)] if expected_losses == 4 else [])
 
 
 async def test_a_task_past_its_expiry_is_ended_by_the_start_and_by_a_repeat_told_again(ledger, database_url):

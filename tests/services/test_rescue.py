@@ -69,6 +69,18 @@ async def test_two_losses_in_a_row_ask_for_quarantine_and_dying_there_is_poison(
     await eventually(lambda: _starts_next(heir, behind))
 
 
+async def test_a_quarantine_process_that_only_fell_silent_is_no_proof_of_poison(house: House) -> None:
+    task_id = (await house.submit()).task.id
+    for expected_attempt in (1, 2, 3, 4):
+        victim = await Hands(house).register()
+        assert await victim.claim_within(5) == [task_id]
+        started = await house.services.starting.start(task_id, victim.id, quarantine=expected_attempt > 2)
+        assert isinstance(started, Started)
+        assert started.attempt == expected_attempt
+        await house.services.rescue.rescue_worker(victim.id, "no beat", only_if_silent_seconds=0.0)
+    assert (await house.ledger.tasks.get(task_id, TENANT)).status is Status.RUNNING
+
+
 async def _starts_next(heir: Hands, task_id: str) -> bool:
     return any([isinstance(await heir.start(claimed), Started) for claimed in await heir.claim() if claimed == task_id])
 

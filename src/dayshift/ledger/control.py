@@ -51,9 +51,9 @@ class Control(Reading):
         rows = await self._db.fetch("fail_expired", limit)
         return await self.get_many([f"task_{row['id']}" for row in rows]) if rows else []
 
-    async def fail_poison(self, worker_id: str) -> list[Task]:
+    async def fail_poison(self, worker_id: str, *, was_seen: bool, unseen_losses: int) -> list[Task]:
         """End what a released worker ran in quarantine. Their conversations go on."""
-        rows = await self._db.fetch("fail_poison", bare(worker_id))
+        rows = await self._db.fetch("fail_poison", bare(worker_id), was_seen, unseen_losses)
         return await self.get_many([f"task_{row['id']}" for row in rows]) if rows else []
 
 

@@ -7,6 +7,7 @@ from dayshift.ledger.rows import bare, task_id, worker_id
 from dayshift.ledger.shapes import BeatAnswer, WorkerRow
 
 _REMEMBERED_SECONDS = 86_400.0
+_UNSEEN_LOSSES = 5
 
 
 class Workers:
@@ -53,9 +54,13 @@ class Workers:
         """Workers to rescue: silent for that long, released within a minute, or released and shown as running something."""
         return [worker_id(row["id"]) for row in await self._db.fetch("silent_workers", seconds)]
 
-    async def poison_quarantined(self, worker_id: str) -> list[Task]:
-        """Fail what a dead worker ran in quarantine: these tasks killed a process of their own."""
-        return await self._control.fail_poison(worker_id)
+    async def poison_quarantined(self, worker_id: str, *, was_seen: bool) -> list[Task]:
+        """Fail what a dead worker ran in quarantine: these tasks killed a process of their own.
+
+        `was_seen`: somebody saw that process die. One that only fell silent may be cut off from the planes and well: its
+        task is tried again, until it has gone silent so often that it is taken for one that kills its whole machine.
+        """
+        return await self._control.fail_poison(worker_id, was_seen=was_seen, unseen_losses=_UNSEEN_LOSSES)
 
     async def list(self) -> list[WorkerRow]:
         """The workers that are not released."""

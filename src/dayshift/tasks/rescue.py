@@ -1,7 +1,8 @@
 """Rescue: what happens to a dead worker's tasks.
 
     1. released in the ledger     final for that id: none of its attempts can start, and none of its beats renews it
-    2. poisoned tasks ended       those that it ran alone, in quarantine, after two losses: dead letters
+    2. poisoned tasks ended       those that it ran alone, in quarantine, after two losses: dead letters, if its process was
+                                  seen to die; one that fell silent may be cut off, and silence alone takes three more
     3. released in the plane      what it held goes back to the heads of its lines
     4. the rest queued again      what the ledger shows as running there and the plane did not know
     5. heads announced            what it had committed and not told any more: the next tasks of conversations
@@ -53,7 +54,7 @@ class Rescue:
         )
         if not released_now and await self._is_alive(worker_id):
             return 0
-        await self._end_poisoned(worker_id)
+        await self._end_poisoned(worker_id, was_seen=only_if_silent_seconds is None)
         running = await self._ledger.tasks.running_of(worker_id)
         held = await self._plane.release_worker(worker_id)
         await self._plane.enqueue(running)
@@ -66,8 +67,8 @@ class Rescue:
     async def _is_alive(self, worker_id: str) -> bool:
         return any(row.id == worker_id for row in await self._ledger.workers.list())
 
-    async def _end_poisoned(self, worker_id: str) -> None:
-        for task in await self._ledger.workers.poison_quarantined(worker_id):
+    async def _end_poisoned(self, worker_id: str, *, was_seen: bool) -> None:
+        for task in await self._ledger.workers.poison_quarantined(worker_id, was_seen=was_seen):
             emit(TaskLost(task_id=task.id, agent=task.agent, attempt=task.attempt, worker_id=worker_id, poisoned=True))
             endings.tell(self._outbox, task)
             self._next_in_line.call(task.tenant, task.conversation)

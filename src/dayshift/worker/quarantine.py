@@ -4,7 +4,9 @@ The claim stays with this worker and the slot stays taken; the child registers a
 here, starts the task itself, and ends. What became of it stands in the ledger:
 
     it finished, failed, gave back     the child said so: nothing is left to do but to free the claim
-    it died with the task              rescue ends the task as a dead letter (`poison`)
+    it died with the task              this process saw it: the task ends as a dead letter (`poison`)
+    it fell silent, and so did this    both may be cut off, or on a machine that is gone: the task is lost and queued again,
+      process                            as maintenance knows nothing worse of it; five losses in a row are poison
     it died before it could start      nothing has changed: the task is queued again, a little later
     it lost its lease and ended by     the task is lost and queued again: an outage is not its fault, nor is a child
       itself, or was killed from here    that could not hand it back in time
