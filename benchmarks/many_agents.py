@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from benchmarks import harness
+from benchmarks.bare import WARM_AGENTS
 from benchmarks.harness.ledger import seconds_from_first_start_to_last_finish
 from benchmarks.harness.measuring import Figures
 from benchmarks.harness.provider import FakeProvider, provider
@@ -14,7 +15,6 @@ from benchmarks.harness.provider import FakeProvider, provider
 NAME = "many_agents"
 QUESTION = "How long do agents of three 1-second LLM calls take in one worker process?"
 CALLS = 3
-WARM_AGENTS = 20
 
 
 def dayshift(served: harness.Served, agents: int, llm: FakeProvider) -> Figures:
@@ -35,7 +35,7 @@ def bare(agents: int, llm: FakeProvider) -> Figures:
             command, env=llm.environment, cwd=harness.ROOT, stdout=subprocess.PIPE, text=True, check=True
         )
     elapsed, cpu = map(float, made.stdout.split())
-    provider_us = meter.cpu_seconds["provider"] * 1e6 / (agents * CALLS)
+    provider_us = meter.cpu_seconds["provider"] * 1e6 / ((agents + WARM_AGENTS) * CALLS)
     return {"seconds": elapsed, "cpu_ms_per_call": cpu * 1000 / (agents * CALLS), "provider_cpu_us": provider_us}
 
 

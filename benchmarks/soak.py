@@ -69,7 +69,10 @@ async def submitter(served: harness.Served, number: int, until_mono: float, done
         elif number % 4 == 3:
             body = {"agent": "fails_once", "input": turn}
         headers = {"Prefer": "wait=30", "Idempotency-Key": f"{number}-{turn}-{until_mono}"}
-        await connection.send(connection.encode("POST", "/v1/tasks", json.dumps(body).encode(), headers))
+        status, answer = await connection.send(
+            connection.encode("POST", "/v1/tasks", json.dumps(body).encode(), headers)
+        )
+        expect(status == 200 and b'"status":"succeeded"' in answer, status, answer)
         done[0] += 1
     await connection.close()
 
@@ -88,8 +91,15 @@ async def reader(served: harness.Served, until_mono: float) -> None:
     while time.monotonic() < until_mono:
         task = await harness.request_json(served, "POST", "/v1/tasks", {"agent": "speaker", "input": 20})
         connection = await harness.Connection(served.host, served.port, served.key).open()
-        await connection.send(connection.encode("GET", f"/v1/tasks/{task['id']}/events"))
+        status, answer = await connection.send(connection.encode("GET", f"/v1/tasks/{task['id']}/events"))
+        expect(status == 200 and b"event: task.succeeded" in answer, status, answer)
         await connection.close()
+
+
+def expect(is_well: bool, status: int, answer: bytes) -> None:
+    """A run in which something fails is no run at full load, however flat it looks."""
+    if not is_well:
+        raise RuntimeError(f"it was answered {status}: {answer[-500:]!r}")
 
 
 async def sample(served: harness.Served, postgres: Postgres, valkey: Valkey) -> Sample:
