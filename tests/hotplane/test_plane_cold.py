@@ -127,3 +127,16 @@ async def test_a_claim_says_that_more_refills_wait(plane):
     assert len(claim.refill) == 4
     assert claim.next_due_ms is not None
     assert claim.next_due_ms * 1_000 < await plane.now_us()
+
+
+async def test_a_retried_task_keeps_its_place_in_a_lane_that_is_whole(plane):
+    queued = crowd.places(20)
+    await plane.enqueue(queued)
+    worker_id = crowd.worker()
+    assert await crowd.claim(plane, worker_id, 1) == [queued[0].id]
+    assert await plane.enqueue(crowd.places(3, tenant="b")) == ["ready"] * 3  # as much is ready again
+    await plane.ack(worker_id, [Ack(queued[0].id, slot_seconds=0.0, again=queued[0])])
+    claimed = await crowd.claim(plane, worker_id, 30)
+    assert [task_id for task_id in claimed if task_id in {place.id for place in queued}] == [
+        place.id for place in queued
+    ]

@@ -59,6 +59,15 @@ async def test_a_wake_up_that_nobody_receives_goes_to_the_next(plane, sub):
     assert await settled(plane, sub) == [(listening, b"wake")]
 
 
+async def test_a_wake_up_passes_over_a_worker_that_was_not_heard_of_lately(plane, sub):
+    """It may be frozen, or cut off: its socket takes the message all the same."""
+    silent, heard = await idle_worker(plane, sub), await idle_worker(plane, sub)
+    await plane.beat(silent.rpartition(":")[2], 0, 0, ttl_ms=5_500)  # as it stands 4.5 s after a beat
+    await plane.beat(heard.rpartition(":")[2], 0, 0)
+    await plane.enqueue(crowd.places(1))
+    assert await settled(plane, sub) == [(heard, b"wake")]
+
+
 async def test_an_earlier_due_time_wakes_somebody_to_set_its_alarm(plane, sub):
     idle = await idle_worker(plane, sub)
     soon = int(now().timestamp() * 1000) + 60_000

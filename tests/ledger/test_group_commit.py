@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from dayshift.domain import clock
 from dayshift.domain.errors import LedgerAway, WrongUse
-from dayshift.ledger import BadRow, GroupCommit, LedgerBusy
+from dayshift.domain.events import Fault
+from dayshift.ledger import BadRow, GroupCommit, LedgerBusy, LedgerMisfit
 from dayshift.ledger import group_commit as module
+from dayshift.telemetry import subscribe
 
 
 class Table:
@@ -257,3 +259,17 @@ async def test_every_caller_gets_an_error_object_of_its_own(table):
     table.errors = [ZeroDivisionError("bug")]
     one, two = await submit_all(group(table, writers=1), [1, 2])
     assert one is not two
+
+
+async def test_while_the_database_does_not_fit_a_row_without_a_deadline_waits_and_the_others_are_told(table):
+    reported: list[Fault] = []
+    end = subscribe(Fault, reported.append)
+    table.errors = [LedgerMisfit("the role has lost a right")] * 5
+    gc = group(table, writers=1)
+    patient = asyncio.ensure_future(gc.submit(1, 1))
+    told = asyncio.ensure_future(gc.submit(2, 1, deadline_seconds=60))
+    with pytest.raises(LedgerMisfit, match="lost a right"):
+        await told
+    assert await patient == 2
+    assert [fault.where for fault in reported] == ["ledger.test"]
+    end()

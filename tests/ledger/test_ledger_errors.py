@@ -6,7 +6,16 @@ import pytest
 from asyncpg import exceptions
 
 from dayshift.domain.errors import DayshiftError, LedgerAway
-from dayshift.ledger.errors import FOREIGN, BadRow, LedgerBusy, LedgerMisfit, kind_of, translate, translated
+from dayshift.ledger.errors import (
+    FOREIGN,
+    BadRow,
+    LedgerBusy,
+    LedgerMisfit,
+    kind_of,
+    leaves_connection_unsure,
+    translate,
+    translated,
+)
 
 DRIVER_CLASSES = sorted(
     {
@@ -90,3 +99,18 @@ def test_the_border_keeps_the_cause_and_lets_others_pass():
     assert isinstance(told.value.__cause__, exceptions.DeadlockDetectedError)
     with pytest.raises(ZeroDivisionError), translated():
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "is_thrown_away"),
+    [
+        (exceptions.ReadOnlySQLTransactionError("the primary has become a standby"), True),
+        (exceptions.InvalidSQLStatementNameError("a pooler gave us another session"), True),
+        (exceptions.AdminShutdownError("terminating connection"), True),
+        (exceptions.LockNotAvailableError("canceling statement due to lock timeout"), False),
+        (exceptions.UniqueViolationError("duplicate key"), False),
+        (exceptions.InsufficientPrivilegeError("permission denied"), False),
+    ],
+)
+def test_a_session_that_cannot_serve_any_more_is_thrown_away(error, is_thrown_away):
+    assert leaves_connection_unsure(error) is is_thrown_away

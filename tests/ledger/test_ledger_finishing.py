@@ -41,6 +41,8 @@ async def test_a_row_that_changed_while_its_lock_was_waited_for_is_finished_all_
     started = await running(ledger, worker)
     finished = await while_changed_by_another(database_url, started.id, finish(ledger, started, worker, output=b"1"))
     assert (finished.accepted, finished.status) == (True, Status.SUCCEEDED)
+    task = await ledger.tasks.get(started.id, None)
+    assert (task.status, bytes(task.output), task.trace_id) == (Status.SUCCEEDED, b"1", "changed")
 
 
 @pytest.mark.by_url

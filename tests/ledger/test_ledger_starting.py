@@ -52,6 +52,8 @@ async def test_a_row_that_changed_while_its_lock_was_waited_for_is_started_all_t
     worker, task_id = await new_worker(ledger), await accept(ledger)
     started = await while_changed_by_another(database_url, task_id, start(ledger, task_id, worker))
     assert (reason(started), started.trace_id) == ("started", "changed")
+    task = await ledger.tasks.get(task_id, None)
+    assert (task.status, task.attempt) == (Status.RUNNING, 1)
 
 
 async def test_a_repeated_wish_is_the_same_attempt_and_another_wish_is_refused(ledger):

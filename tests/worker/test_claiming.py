@@ -22,6 +22,10 @@ class CommandedPlane:
         self.answers = list(answers)
         self.calls = []
         self.called = asyncio.Event()
+        self.stopped = []
+
+    async def stop_claiming(self, worker_id):
+        self.stopped.append(worker_id)
 
     async def claim(self, worker_id, request_id, agents, count):
         self.calls.append((request_id, dict(agents), count))
@@ -32,7 +36,7 @@ class CommandedPlane:
         return answer
 
 
-def claimer(plane, *, slots=None, settings=None, lease=None, may_claim=True):
+def claimer(plane, *, slots=None, settings=None, lease=None, may_claim=(True,)):
     taken = []
     slots = slots or Slots(10)
     one = lease or Lease("worker_1")
@@ -48,7 +52,7 @@ def claimer(plane, *, slots=None, settings=None, lease=None, may_claim=True):
         agents=load(str(AGENTS)).agents,
         settings=lambda: settings or Settings(),
         lease=lambda: one,
-        may_claim=lambda: may_claim,
+        may_claim=lambda: may_claim[0],
         take=take,
     )
     return made, taken
@@ -100,7 +104,7 @@ async def test_it_claims_nothing_without_a_lease_or_while_results_cannot_be_writ
     lease = Lease("worker_1")
     lease.lose("gone")
     await claimer(plane, lease=lease)[0].run_once()
-    await claimer(plane, may_claim=False)[0].run_once()
+    await claimer(plane, may_claim=(False,))[0].run_once()
     assert plane.calls == []
 
 
@@ -150,3 +154,16 @@ async def test_many_slots_are_filled_by_several_claims_in_a_row():
     assert await made.run_once() == 0
     await made.run_once()
     assert [count for _, _, count in plane.calls] == [100, 100]
+
+
+async def test_a_worker_that_may_not_claim_has_its_wake_ups_passed_on_once():
+    plane, allowed = CommandedPlane(), [False]
+    made, _ = claimer(plane, may_claim=allowed)
+    for _ in range(3):
+        await made.run_once()
+    assert (plane.stopped, plane.calls) == (["worker_1"], [])
+    allowed[0] = True
+    await made.run_once()
+    allowed[0] = False
+    await made.run_once()
+    assert plane.stopped == ["worker_1"] * 2

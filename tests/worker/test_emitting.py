@@ -27,6 +27,10 @@ class CommandedPlane:
         self.batches.append([json.loads(append.data) for append in appends])
 
 
+async def at_once():
+    """The start has been announced already."""
+
+
 @pytest.fixture
 def faults():
     found = []
@@ -37,7 +41,7 @@ def faults():
 
 async def test_events_keep_their_order_and_travel_together():
     plane = CommandedPlane()
-    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 3)
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 3, at_once)
     for number in range(5):
         emitter(b'{"name":"step","number":%d}' % number)
     await emitter(b'{"name":"last"}')
@@ -50,7 +54,7 @@ async def test_events_keep_their_order_and_travel_together():
 
 async def test_a_thread_may_emit_without_awaiting():
     plane = CommandedPlane()
-    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1)
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1, at_once)
     thread = threading.Thread(target=lambda: emitter(b'{"name":"from a thread"}'))
     thread.start()
     await asyncio.to_thread(thread.join)
@@ -61,7 +65,7 @@ async def test_a_thread_may_emit_without_awaiting():
 async def test_events_are_dropped_and_reported_once_while_the_plane_is_away(faults):
     plane = CommandedPlane()
     plane.is_away = True
-    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1)
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1, at_once)
     await emitter(b'{"name":"lost"}')
     await emitter(b'{"name":"lost"}')
     plane.is_away = False
@@ -73,7 +77,7 @@ async def test_events_are_dropped_and_reported_once_while_the_plane_is_away(faul
 async def test_what_waits_is_bounded(faults, monkeypatch):
     monkeypatch.setattr(emitting, "MAX_WAITING", 10)
     plane = CommandedPlane()
-    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1)
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1, at_once)
     for _ in range(50):
         emitter(b'{"name":"flood"}')
     await emitter.flush()
@@ -83,7 +87,7 @@ async def test_what_waits_is_bounded(faults, monkeypatch):
 
 async def test_an_attempt_without_a_lease_may_not_speak():
     lease = Lease("worker_1")
-    emitter = Emitter(CommandedPlane(), Attempt("task_1", lease), 1)
+    emitter = Emitter(CommandedPlane(), Attempt("task_1", lease), 1, at_once)
     lease.lose("gone")
     with pytest.raises(Superseded):
         emitter(b'{"name":"late"}')
@@ -91,7 +95,7 @@ async def test_an_attempt_without_a_lease_may_not_speak():
 
 async def test_code_that_was_left_behind_may_not_speak():
     attempt = Attempt("task_1", Lease("worker_1"))
-    emitter = Emitter(CommandedPlane(), attempt, 1)
+    emitter = Emitter(CommandedPlane(), attempt, 1, at_once)
     body = asyncio.get_running_loop().create_future()
     until_ended = asyncio.create_task(attempt.until_ended(body, 60, StopReason.TIMEOUT))
     await asyncio.sleep(0)
@@ -100,3 +104,21 @@ async def test_code_that_was_left_behind_may_not_speak():
     assert not await until_ended
     with pytest.raises(Superseded):
         emitter(b'{"name":"late"}')
+
+
+async def test_nothing_is_heard_of_an_attempt_before_its_start(monkeypatch):
+    plane, announced = CommandedPlane(), asyncio.Event()
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1, announced.wait)
+    emitter(b'{"name":"early"}')
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert plane.batches == []
+    announced.set()
+    await emitter.flush()
+    assert plane.batches[0][0]["name"] == "early"
+    monkeypatch.setattr(emitting, "FLUSH_SECONDS", 0.05)
+    impatient = Emitter(plane, Attempt("task_2", Lease("worker_1")), 1, asyncio.Event().wait)
+    impatient(b'{"name":"late"}')
+    assert impatient._flusher is not None
+    await impatient._flusher  # a stream that is not told of the start holds nothing up for long
+    assert plane.batches[-1][0]["name"] == "late"

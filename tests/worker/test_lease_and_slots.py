@@ -69,3 +69,17 @@ async def test_stuck_code_keeps_its_slot_but_is_held_no_more():
     assert (slots.free, slots.busy) == (0, 1)
     slots.leave(attempt)
     assert slots.free == 1
+
+
+async def test_what_code_left_behind_gives_up_is_never_its_successors():
+    """The task is tried again here while the code of its first attempt still runs."""
+    slots, lease = Slots(3), Lease("worker_1")
+    first, second = Attempt("task_1", lease), Attempt("task_1", lease)
+    slots.take(first)
+    slots.mark_stuck(first)
+    assert slots.take(second)
+    slots.leave(first)
+    assert slots.find(lease, "task_1") is second
+    assert (slots.free, slots.busy) == (2, 1)
+    slots.mark_stuck(first)  # late, and about nothing any more
+    assert slots.find(lease, "task_1") is second

@@ -107,6 +107,7 @@ def lua_table() -> str:
     names = ", ".join(f"{name} = '{text}'" for name, text in STATE_KEYS.items())
     fixed = {
         "STATE": STATE,
+        "LEASE": LEASE,
         "STREAM": STREAM,
         "FINISHED": FINISHED,
         "TOLD": TOLD,

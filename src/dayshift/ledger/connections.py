@@ -79,7 +79,7 @@ class Connections:
             await self._all_back.wait()
         idle, self._idle = self._idle, []
         self._opened = 0
-        await asyncio.gather(*(connection.close() for connection, _ in idle))
+        await asyncio.gather(*(connection.close() for connection, _ in idle), return_exceptions=True)
 
     def terminate(self) -> None:
         """Break every connection, also those that are in use."""

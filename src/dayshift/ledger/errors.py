@@ -52,6 +52,7 @@ _KIND_BY_CLASS: dict[str, type[DayshiftError]] = {
     "22": BadRow,  # data exception
     "23": BadRow,  # integrity constraint violation
     "25": LedgerAway,  # invalid transaction state, such as a primary that has become read-only
+    "26": LedgerAway,  # a prepared statement is gone: a pooler gave us another session
     "28": LedgerMisfit,  # invalid authorization
     "3D": LedgerMisfit,  # no such database
     "3F": LedgerMisfit,  # no such schema
@@ -64,6 +65,9 @@ _KIND_BY_CLASS: dict[str, type[DayshiftError]] = {
     "58": LedgerAway,  # system error: I/O
     "XX": LedgerAway,  # internal error: a damaged index heals or not, but it is not the row's fault
 }
+
+# Another session may do better: this one is with a server that has become read-only, or has lost its statements.
+_OF_THE_SESSION = frozenset({"25", "26"})
 
 _CURES: dict[type[DayshiftError], str] = {
     LedgerAway: "PostgreSQL does not answer ({0}). Check that it runs and that DAYSHIFT_DATABASE_URL is right; try again.",
@@ -124,7 +128,8 @@ def leaves_connection_unsure(error: BaseException) -> bool:
     """Whether the connection is better thrown away than used again: it broke, or nobody knows what it still does."""
     said_by_server = isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError)
     if said_by_server:
-        return isinstance(error, (exceptions.AdminShutdownError, exceptions.CrashShutdownError))
+        ended = isinstance(error, (exceptions.AdminShutdownError, exceptions.CrashShutdownError))
+        return ended or str(getattr(error, "sqlstate", ""))[:2] in _OF_THE_SESSION
     return issubclass(kind_of(error), LedgerAway)
 
 

@@ -9,6 +9,7 @@ and a busy one in batches as large as its own slowness has made them. There is n
                  ▲                 │
                  │                 ├─ LedgerBusy   the same batch again, soon
                  └─ as it was ─────┼─ LedgerAway   again with jitter, until each row's own deadline
+                                   ├─ LedgerMisfit likewise for rows without a deadline, which can wait for a person; the others are told
                                    ├─ BadRow       halves, quarters, ... until the bad row is alone; it alone fails
                                    └─ other        a bug: every row of the batch gets it
 
@@ -17,9 +18,9 @@ ids). So after a lost connection, when nobody knows whether the commit happened,
 
 **What is bounded.** Rows and bytes of a batch; bytes of all rows that wait or are in flight (`max_pending_bytes`: a caller
 beyond that is refused at once, so an outage cannot fill the memory; None where callers would only keep the row
-themselves and come again); and a row's time, if it names a deadline. A deadline is looked at before a write and after a
-failed one, so an answer may be later than it by one statement. A row without a deadline waits for as long as it takes:
-a result that was paid for.
+themselves and come again); and a row's time, if it names a deadline. A deadline is looked at after a failed write, so an
+answer may be later than it by one statement. A row without a deadline waits for as long as it takes: a result that was
+paid for.
 
 **Who may leave.** A caller that is cancelled takes its row along if it was not yet taken into a batch; otherwise the row is
 written and its answer dropped. Where somebody must act on every answer there is `on_left`: then a row stays whoever
@@ -36,10 +37,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from dayshift.domain import clock
-from dayshift.domain.errors import LedgerAway, WrongUse
-from dayshift.domain.events import LedgerCommit
+from dayshift.domain.errors import DayshiftError, LedgerAway, WrongUse
+from dayshift.domain.events import Fault, LedgerCommit
 from dayshift.domain.jitter import full_jitter
-from dayshift.ledger.errors import RETRY_AFTER_SECONDS, BadRow, LedgerBusy
+from dayshift.ledger.errors import RETRY_AFTER_SECONDS, BadRow, LedgerBusy, LedgerMisfit
 from dayshift.telemetry import emit
 
 Row = TypeVar("Row")
@@ -201,8 +202,10 @@ class GroupCommit(Generic[Row, Result]):
         while batch := [pending for pending in batch if self._is_wanted(pending)]:
             try:
                 await self._commit(batch)
-            except LedgerAway as error:
+            except (LedgerAway, LedgerMisfit) as error:
                 failed += 1
+                if isinstance(error, LedgerMisfit):
+                    self._refuse_the_impatient(batch, error, report=failed == 1)
                 self._expire(batch, error)
                 base, cap = BUSY_WAIT_SECONDS if isinstance(error, LedgerBusy) else AWAY_WAIT_SECONDS
                 await asyncio.sleep(full_jitter(base, cap, failed))
@@ -220,6 +223,12 @@ class GroupCommit(Generic[Row, Result]):
             self._answer(pending, result)
         seconds = clock.monotonic_seconds() - began
         self._on_commit(LedgerCommit(operation=self.name, rows=len(batch), duration_seconds=seconds))
+
+    def _refuse_the_impatient(self, batch: list[_Pending[Row, Result]], error: LedgerMisfit, *, report: bool) -> None:
+        """Who has a deadline is told at once what is wrong; who has none waits until a person has put it right."""
+        self._fail([pending for pending in batch if pending.deadline is not None], error)
+        if report and any(pending.deadline is None for pending in batch):
+            emit(Fault.of(f"ledger.{self.name}", error))
 
     async def _bisect(self, batch: list[_Pending[Row, Result]], error: BadRow) -> None:
         """Write both halves apart. Nothing of the batch was committed, and its good rows are not to suffer."""
@@ -244,7 +253,7 @@ class GroupCommit(Generic[Row, Result]):
             if not pending.answer.done():
                 pending.answer.set_exception(_twin(error))
 
-    def _expire(self, batch: list[_Pending[Row, Result]], error: LedgerAway) -> None:
+    def _expire(self, batch: list[_Pending[Row, Result]], error: DayshiftError) -> None:
         """Answer the rows whose time is over, also those that are still waiting for a writer."""
         now = clock.monotonic_seconds()
         self._fail([pending for pending in (*batch, *self._pending) if pending.is_overdue(now)], error)

@@ -32,6 +32,10 @@ class Janitor(Loop):
     async def run_once(self) -> None:
         tasks = self._services.ledger.tasks
         keep_seconds = float(duration_seconds(self._services.settings().retention.tasks))
+        if monotonic_seconds() - self._partitions_at >= self._partitions_interval_seconds:  # first: they must be there
+            await tasks.make_partitions()
+            await tasks.drop_partitions(keep_seconds)
+            self._partitions_at = monotonic_seconds()
         is_done = [
             await _in_pieces(lambda: tasks.drop_expired(keep_seconds, _PAGE)),
             await _in_pieces(lambda: tasks.drop_old_idempotency_keys(_PAGE)),
@@ -40,10 +44,6 @@ class Janitor(Loop):
         if not all(is_done):
             self.kick()
         await self._services.ledger.workers.remove_old()
-        if monotonic_seconds() - self._partitions_at >= self._partitions_interval_seconds:
-            await tasks.make_partitions()
-            await tasks.drop_partitions(keep_seconds)
-            self._partitions_at = monotonic_seconds()
 
 
 async def _in_pieces(drop: Callable[[], Awaitable[int]]) -> bool:

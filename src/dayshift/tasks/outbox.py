@@ -22,7 +22,6 @@ the end in the ledger.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from itertools import count
 from typing import Any
 
 from dayshift.domain import ids
@@ -37,6 +36,7 @@ from dayshift.telemetry import emit
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ENTRIES_A_DELIVERY = 2_000
+MAX_BYTES_A_DELIVERY = 4 * 1024 * 1024  # crosses a slow network within the plane's time limit
 PLACE_TRIES = 12
 BACKOFF_BASE_SECONDS = 0.05
 BACKOFF_CAP_SECONDS = 2.0
@@ -64,7 +64,9 @@ class Outbox:
         self._background = background
         self._max_bytes = max_bytes
         self._name = ids.new("outbox_")
-        self._order = count(1)
+        self._last_order = 0  # of the event that was put in last
+        self._told_order = 0  # of the one up to which all are answered
+        self._watchers: list[tuple[int, asyncio.Future[None]]] = []
         self._pending: deque[_Entry] = deque()
         self._pending_bytes = 0
         self._delivering = False
@@ -79,7 +81,8 @@ class Outbox:
 
     def tell(self, event: Append) -> None:
         """Append to a task's live stream."""
-        self._put(_Entry(event, order=next(self._order)))
+        self._last_order += 1
+        self._put(_Entry(event, order=self._last_order))
 
     def place(self, place: Place) -> None:
         """Queue a task in the hot plane."""
@@ -92,6 +95,25 @@ class Outbox:
     async def delivered(self) -> None:
         """Wait until everything put in so far has been answered or given up."""
         await self._empty.wait()
+
+    def told_so_far(self) -> Callable[[], Awaitable[None]]:
+        """Await what is answered before something that must come after all events put in until now."""
+        order = self._last_order
+
+        async def told() -> None:
+            if self._told_order < order:
+                reached = asyncio.get_running_loop().create_future()
+                self._watchers.append((order, reached))
+                await reached
+
+        return told
+
+    def _note_told(self, order: int) -> None:
+        self._told_order = max(self._told_order, order)
+        for wanted, reached in self._watchers:
+            if wanted <= self._told_order and not reached.done():
+                reached.set_result(None)
+        self._watchers = [watcher for watcher in self._watchers if not watcher[1].done()]
 
     def _put(self, entry: _Entry) -> None:
         self._pending.append(entry)
@@ -128,15 +150,20 @@ class Outbox:
                 else:
                     self._failures = 0
                     self._overflowed = False
+                    self._note_told(max(entry.order for entry in batch))
         finally:
             self._delivering = False
             if not self._pending:
                 self._empty.set()
 
     def _take_batch(self) -> list[_Entry]:
-        size = min(len(self._pending), MAX_ENTRIES_A_DELIVERY)
-        batch = [self._pending.popleft() for _ in range(size)]
-        self._pending_bytes -= sum(entry.size_bytes for entry in batch)
+        batch: list[_Entry] = []
+        size_bytes = 0
+        while self._pending and len(batch) < MAX_ENTRIES_A_DELIVERY and size_bytes < MAX_BYTES_A_DELIVERY:
+            entry = self._pending.popleft()
+            batch.append(entry)
+            size_bytes += entry.size_bytes
+        self._pending_bytes -= size_bytes
         return batch
 
     def _put_back(self, entries: list[_Entry]) -> None:

@@ -11,6 +11,7 @@ worker_released      stays with the rescue of this worker; the caller stops
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from dayshift.domain.clock import now
 from dayshift.domain.events import StartRefused, TaskLost, TaskStarted
@@ -70,6 +71,10 @@ class Starting:
         else:
             self._hand_over(said, worker_id)
         return said
+
+    def announced(self) -> Callable[[], Awaitable[None]]:
+        """Await what is answered before the first event of an attempt that was granted just now: its start comes first."""
+        return self._outbox.told_so_far()
 
     async def all_given_back(self) -> None:
         """Wait until no start is under way and no grant that nobody runs is left. Ask once no more starts are wished."""

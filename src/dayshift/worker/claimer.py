@@ -4,7 +4,8 @@ One call asks for at most a quarter of the slots (or 32). A claim for all 500 at
 starts in one commit, then the agents' code, then 500 finishes, each waiting for the one before. In quarters the starts
 of one claim are committed while the code of another runs: 1.3 times the no-op tasks a second (mean of four pairs of runs).
 Nor does it claim for each slot as it comes free: it waits up to 20 ms for enough of them, as one task a claim is also one
-task a commit (10 % of PostgreSQL's and of Valkey's CPU time a task). A worker that is not nearly full never waits.
+task a commit (10 % of PostgreSQL's and of Valkey's CPU time a task). A worker with enough free slots for a claim, or half
+of them free, never waits.
 
 It looks again when it is woken (a push to this worker's channel, a change of settings, a new epoch), when the earliest
 delayed task is due, and every 5 s in case a push was lost. After a claim that brought fewer than asked it does not look
@@ -61,6 +62,7 @@ class Claimer:
         self._most = max(LEAST_CLAIM, slots.total // 4)
         self._woken = asyncio.Event()
         self._stopping = False
+        self._has_stepped_back = False
 
     def wake(self) -> None:
         """There may be work: look now."""
@@ -88,7 +90,9 @@ class Claimer:
         """Claim once, if it is allowed. Answers how many seconds may pass before the next look; a wake ends them."""
         lease = self._lease()
         if self._stopping or not (lease.is_valid() and self._may_claim()):
+            await self._step_back(lease)
             return HINDERED_SECONDS
+        self._has_stepped_back = False
         agents = self._claimable()
         count = min(self._slots.free, self._most)
         if not agents or count <= 0:
@@ -103,6 +107,14 @@ class Claimer:
             return HINDERED_SECONDS
         self._take(lease, claim)
         return 0.0
+
+    async def _step_back(self, lease: Lease) -> None:
+        """A wake-up that reaches a worker which may not claim would wait with it: have the plane pass it on."""
+        if self._has_stepped_back or self._stopping or not lease.is_valid():
+            return
+        self._has_stepped_back = True
+        with contextlib.suppress(PlaneAway):
+            await self._plane.stop_claiming(lease.worker_id)
 
     def _claimable(self) -> Wishes:
         """The agents that may run now, each with its cap; neither paused queues nor disabled agents."""

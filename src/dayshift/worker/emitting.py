@@ -1,11 +1,12 @@
 """`ctx.emit` on its way to the task's live stream: in order, together where they come together, never in the way.
 
 Emits of one attempt are written by one flusher, so that they keep their order; what gathers while a write is under way
-goes with the next. A stream is live and not durable: when the hot plane is away, what waits is dropped, once reported.
+goes with the next. The first waits, bounded, until the stream has been told of the attempt's start. A stream is live and not durable: when the hot plane is away, what waits is dropped, once reported.
 """
 
 import asyncio
-from collections.abc import Awaitable, Generator
+import contextlib
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 import msgspec
@@ -25,9 +26,10 @@ FLUSH_SECONDS = 1.0
 class Emitter:
     """The stream of one attempt. Called from the event loop or from the thread of a plain function."""
 
-    __slots__ = ("_attempt", "_flusher", "_loop", "_number", "_plane", "_reported", "_waiting")
+    __slots__ = ("_announced", "_attempt", "_flusher", "_loop", "_number", "_plane", "_reported", "_waiting")
 
-    def __init__(self, plane: Plane, attempt: Attempt, number: int) -> None:
+    def __init__(self, plane: Plane, attempt: Attempt, number: int, announced: Callable[[], Awaitable[None]]) -> None:
+        self._announced: Callable[[], Awaitable[None]] | None = announced
         self._plane = plane
         self._attempt = attempt
         self._number = number
@@ -69,6 +71,11 @@ class Emitter:
             self._flusher = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
+        announced, self._announced = self._announced, None
+        if announced is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await announced()
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:

@@ -123,7 +123,7 @@ class Executor:
         except InvalidInput as error:
             return judge.of_bad_input(error)
         timeout_seconds, on_timeout = self._time_limit(started, agent)
-        emitter = Emitter(self._plane, attempt, started.attempt)
+        emitter = Emitter(self._plane, attempt, started.attempt, self._starting.announced())
         context = _make_context(started, timeout_seconds, emitter, attempt.meter)
         ending = await self._call(attempt, agent, context, arguments, on_timeout)
         await emitter.flush()

@@ -11,7 +11,8 @@ class Slots:
     """Changed by the event loop only; `held_by` may be asked from another thread.
 
     An attempt whose code was fenced off is no longer held (its outcome is recorded), but its code still runs, so its
-    slot stays taken: it is *stuck*.
+    slot stays taken: it is *stuck*. Its task may be tried again here meanwhile, under the same key: what an attempt leaves
+    is its own place and never its successor's.
     """
 
     def __init__(self, total: int) -> None:
@@ -37,15 +38,21 @@ class Slots:
 
     def leave(self, attempt: Attempt) -> None:
         """The attempt needs its slot no more."""
-        self._held.pop(attempt.key, None)
+        self._stop_holding(attempt)
         self._stuck.discard(attempt)
         self.nudge()
 
     def mark_stuck(self, attempt: Attempt) -> None:
         """Its outcome is recorded, its code runs on."""
-        if self._held.pop(attempt.key, None) is not None:
+        if self._stop_holding(attempt):
             self._stuck.add(attempt)
             self.nudge()
+
+    def _stop_holding(self, attempt: Attempt) -> bool:
+        if self._held.get(attempt.key) is not attempt:
+            return False
+        del self._held[attempt.key]
+        return True
 
     def find(self, lease: Lease, task_id: str) -> Attempt | None:
         return self._held.get((lease.worker_id, task_id))

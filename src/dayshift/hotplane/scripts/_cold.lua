@@ -8,7 +8,7 @@
 --   cold  ──a refill brought the last of it──▶ whole
 --
 -- A place at or behind the boundary is refused: it is in the ledger, and will come with a refill. One before it is let
--- in, as it must keep its turn (a retry, a task that another commit overtook).
+-- in, as it must keep its turn (a retry, a task that another commit overtook); so is one before the end of a whole lane.
 --
 -- *The race.* A refill reads the ledger and then writes here. A task accepted in between is not in its page, was refused
 -- here because the boundary stood, and would be stranded if the refill now declared the lane whole. So the lowest seq
@@ -52,6 +52,10 @@ local function is_admitted(agent, lane, seq)
     return seq < from_seq
   end
   if number_of(READY, agent) < BOUND.agent_ready or redis.call('ZCARD', key('lane', lane)) < BOUND.lane_floor then
+    return true
+  end
+  local last = redis.call('ZRANGE', key('lane', lane), -1, -1, 'WITHSCORES')[2]
+  if seq < tonumber(last) then
     return true
   end
   set_number(COLD, lane, seq)
