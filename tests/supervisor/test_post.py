@@ -25,6 +25,11 @@ def mark(word):
         return
 if mood == "fails":
     sys.exit(2)
+if mood == "killed at first":
+    earlier = os.listdir(marks)
+    mark("begun")
+    if not earlier:
+        os.kill(os.getpid(), signal.SIGKILL)
 waker, wakes = os.pipe()
 if mood == "deaf":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -172,6 +177,39 @@ async def test_a_fleet_that_cannot_start_stops_what_it_started(spawner: Spawner)
         await Fleet([[good], [bad]]).start()
     assert good.child is None
     assert len(deaths) == 2
+
+
+async def test_a_first_child_that_was_killed_from_outside_is_replaced(spawner: Spawner) -> None:
+    deaths, after_death = recorder()
+    post = Post("stand-in", spawner("killed at first"), after_death, grace_seconds=10)
+    await post.fill()
+    assert post.child is not None
+    await until(lambda: len(deaths) == 1)
+    await post.stop()
+
+
+async def test_a_roll_waits_until_the_fleet_has_started(spawner: Spawner) -> None:
+    _, after_death = recorder()
+    held = asyncio.Event()
+
+    async def spawn_later() -> Child:
+        await held.wait()
+        return await spawner("obeys")()
+
+    first = Post("first", spawner("obeys"), after_death, grace_seconds=10)
+    fleet = Fleet([[first], [Post("second", spawn_later, after_death, grace_seconds=10)]])
+    starting = asyncio.create_task(fleet.start())
+    await until(lambda: first.child is not None)
+    before = first.child
+    rolling = asyncio.create_task(fleet.roll())
+    await asyncio.sleep(0)
+    assert first.child is before
+    held.set()
+    await starting
+    await rolling
+    assert all(post.child is not None for post in fleet.posts)
+    assert first.child is not before
+    await fleet.stop()
 
 
 async def test_children_drain_when_their_supervisor_is_killed(marks: Path) -> None:

@@ -9,12 +9,20 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from tests.verifier.oracle import Case, Violation, judge
-from tests.verifier.programs import Submit
+from tests.verifier.programs import BOBS_CONCURRENCY, CAPPED_CONCURRENCY, Errand, Submit
 from tests.verifier.record import LEDGER, PLANE, Answer, Entry, Hit, Record, grouped
 
+WORKERS = ("worker.", "lone-worker.", "supervisor.", "machine.")
+FORGETTING = {"valkey.killed", "valkey.restarted", "valkey.emptied", "valkey.set-back"}
 EXPECTED = {"misuse": {422}, "retry": {202, 409}}
+REFUSING = ("postgres.", "lone-gateway.")  # and whatever closes a door
 SETTLE_SECONDS = 5.0  # after a plane is back, before connections to it are
 SLACK_SECONDS = 0.5
+CALM_SECONDS = 30.0
+CAPS: list[tuple[str, int, Callable[[Errand], bool]]] = [
+    ("tenant bob", BOBS_CONCURRENCY, lambda errand: errand.tenant == "bob"),
+    ("agent capped", CAPPED_CONCURRENCY, lambda errand: errand.agent == "capped"),
+]
 
 
 def violations_of(record: Record) -> list[Violation]:
@@ -27,6 +35,7 @@ def violations_of(record: Record) -> list[Violation]:
     found += _unplayed(record)
     found += _unrecovered(record)
     found += _losses(record)
+    found += _caps(record, cases)
     return found
 
 
@@ -40,7 +49,7 @@ def cases_of(record: Record) -> dict[str, Case]:
         grouped(record.sights, "label"),
         grouped(record.diary, "task_id"),
     )
-    plane_was_lost = any(hit.kind.startswith("valkey.") for hit in record.hits)
+    plane_lost_at = [hit.healed_at for hit in record.hits if hit.kind in FORGETTING]
     cases = {}
     for label, errand in record.errands.items():
         task_ids = record.task_ids.get(label, set())
@@ -56,7 +65,7 @@ def cases_of(record: Record) -> dict[str, Case]:
             sights=sights.get(label, []),
             reading=record.readings.get(label),
             stream=record.streams.get(label),
-            plane_was_lost=plane_was_lost,
+            plane_lost_at=plane_lost_at,
         )
     return cases
 
@@ -108,16 +117,24 @@ def _in_turn(earlier: Case, later: Case) -> Iterator[Violation]:
 
 
 def _answers(record: Record) -> Iterator[Violation]:
-    """Clients saw 200 and 202, 503 with Retry-After, or no answer at all where a fault explains it."""
+    """Clients saw 200 and 202; 503 with Retry-After, or no answer at all, where a fault explains it."""
     is_explained = _explains_silence(record)
+    refusing = [hit for hit in record.hits if hit.doors or hit.kind.startswith(REFUSING)]
     for answer in record.answers:
         allowed = EXPECTED.get(answer.what, {200, 202}) | {0, 503}
         if answer.status not in allowed or (answer.status == 503 and answer.trouble):
             text = f"{answer.what} at door {answer.door} was answered {answer.status} {answer.trouble} {answer.detail}"
             yield Violation(kind="answer", label=answer.label, text=text, at=answer.sent_at)
+        if answer.status == 503 and not any(_is_near(hit, answer) for hit in refusing):
+            text = f"{answer.what} at door {answer.door} was refused, and its ledger was not away: {answer.detail}"
+            yield Violation(kind="answer", label=answer.label, text=text, at=answer.sent_at)
         if answer.status == 0 and not is_explained(answer):
             text = f"{answer.what} at door {answer.door} had no answer ({answer.trouble}), and nothing was done to that door"
             yield Violation(kind="answer", label=answer.label, text=text, at=answer.sent_at)
+
+
+def _is_near(hit: Hit, answer: Answer) -> bool:
+    return hit.began_at <= answer.answered_at and answer.sent_at <= hit.healed_at + SETTLE_SECONDS
 
 
 def _explains_silence(record: Record) -> Callable[[Answer], bool]:
@@ -153,22 +170,24 @@ def _unrecovered(record: Record) -> Iterator[Violation]:
 
 def _losses(record: Record) -> Iterator[Violation]:
     """No attempt is lost in a process that nothing was done to, and that could reach one of the planes."""
-    for entry, since in _lost(record.diary):
+    for entry, lost in _lost(record.diary):
         pid = entry.old_pid
-        during = [hit for hit in record.hits if hit.began_at < entry.at and hit.healed_at + SETTLE_SECONDS > since]
+        during = [hit for hit in record.hits if hit.began_at < entry.at and hit.healed_at + SETTLE_SECONDS > lost.at]
+        if lost.quarantined and any(hit.kind.startswith(WORKERS) for hit in during):
+            continue  # a process of its own dies with its worker, and takes the same ways
         if not any(pid in hit.pids and not hit.cuts for hit in during) and not _both_planes_away(during, pid):
             text = f"attempt {entry.attempt - 1} was lost in process {pid}, and nothing was done to that process"
             yield Violation(kind="loss without cause", label="", task_id=entry.task_id, text=text, at=entry.at)
 
 
-def _lost(diary: list[Entry]) -> Iterator[tuple[Entry, float]]:
-    """Each takeover, with the time at which the lost attempt had started."""
-    started: dict[str, float] = {}
+def _lost(diary: list[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    """Each takeover, with the start of the attempt that was lost."""
+    started: dict[str, Entry] = {}
     for entry in diary:
         if (entry.old_status, entry.status) == ("running", "running"):
-            yield entry, started.get(entry.task_id, entry.at)
+            yield entry, started.get(entry.task_id, entry)
         if entry.status == "running":
-            started[entry.task_id] = entry.at
+            started[entry.task_id] = entry
 
 
 def _both_planes_away(hits: list[Hit], pid: int | None) -> bool:
@@ -182,3 +201,19 @@ def _both_planes_away(hits: list[Hit], pid: int | None) -> bool:
         for one in felt
         for other in felt
     )
+
+
+def _caps(record: Record, cases: dict[str, Case]) -> Iterator[Violation]:
+    """No more run at once than a cap allows, but for a while after something was done to a worker or to a plane."""
+    disturbed = [(hit.began_at, hit.healed_at + CALM_SECONDS) for hit in record.hits if not hit.doors]
+    tasks = {task_id: case.errand for case in cases.values() for task_id in case.task_ids}
+    for name, cap, is_under in CAPS:
+        running: set[str] = set()
+        for entry in record.diary:
+            errand = tasks.get(entry.task_id)
+            if errand is None or not is_under(errand):
+                continue
+            running.add(entry.task_id) if entry.status == "running" else running.discard(entry.task_id)
+            if len(running) > cap and not any(began <= entry.at <= calm for began, calm in disturbed):
+                text = f"{len(running)} tasks of {name} ran at once, and its cap is {cap}"
+                yield Violation(kind="cap", label=errand.label, task_id=entry.task_id, text=text, at=entry.at)

@@ -1,4 +1,4 @@
-"""The ledger's diary: a trigger that notes each change of a task's state, in the transaction that makes it.
+"""The ledger's diary: a trigger that notes each change of a task's state, and each outcome, in the transaction that makes it.
 
 Only the verifier installs it. A row shows how a task ended; its diary shows every start, loss, failure and end on the way,
 and so whether each number in the row is explained.
@@ -31,7 +31,7 @@ DECLARE
     old_worker uuid;
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        IF OLD.status = NEW.status AND OLD.attempt = NEW.attempt THEN
+        IF (OLD.status, OLD.attempt, OLD.finish_id) IS NOT DISTINCT FROM (NEW.status, NEW.attempt, NEW.finish_id) THEN
             RETURN NULL;
         END IF;
         old_status := OLD.status;

@@ -9,6 +9,7 @@ and one mark of it may come after its successor's first: the one that was on its
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct, field
@@ -21,6 +22,7 @@ FINAL = frozenset({"succeeded", "failed", "cancelled"})
 FINAL_EVENTS = {f"task.{status}" for status in FINAL}
 IN_FLIGHT = 1  # marks that a stopped process may have had on their way
 NEVER_DUE_SECONDS = 600.0
+SAME_MOMENT_SECONDS = 0.001
 CHANGES = {
     (None, "queued"),
     ("queued", "running"),
@@ -58,7 +60,7 @@ class Case(Struct, kw_only=True):
     sights: list[Sight] = field(default_factory=list)
     reading: list[Event] | None = None
     stream: list[Event] | None = None
-    plane_was_lost: bool = False
+    plane_lost_at: list[float] = field(default_factory=list)
 
     @property
     def row(self) -> dict[str, Any]:
@@ -128,7 +130,9 @@ def _views(case: Case) -> Iterator[Fault]:
     """All doors show the end that the ledger shows."""
     row = case.row
     truth = {name: row[name] for name in ("status", "attempt", "failures", "losses", "output")}
-    if case.shown is not None:
+    if case.shown is None:
+        yield "lost", "at the end no door showed it"
+    else:
         shown = {name: case.shown[name] for name in truth}
         if shown != truth:
             yield "wrong result", f"over HTTP it is {shown}, in the ledger {truth}"
@@ -138,6 +142,12 @@ def _views(case: Case) -> Iterator[Fault]:
         seen = {name: sight.task[name] for name in truth}
         if seen != truth:
             yield "completed twice", f"a client saw by {sight.via} that it ended as {seen}; the ledger has {truth}"
+        ended_at = datetime.fromisoformat(sight.task["finished_at"]).timestamp()
+        if row["finished_at"] is not None and abs(ended_at - row["finished_at"]) > SAME_MOMENT_SECONDS:
+            yield (
+                "completed twice",
+                f"a client saw by {sight.via} that it ended at {ended_at}; the ledger has {row['finished_at']}",
+            )
 
 
 def _changes(case: Case) -> Iterator[Fault]:
@@ -245,19 +255,26 @@ def _stream(case: Case) -> Iterator[Fault]:
     if attempts != sorted(attempts):
         yield "stream", f"attempts speak out of turn: {attempts}"
     if case.stream:
-        yield from _against_the_whole(read, case.stream, plane_was_lost=case.plane_was_lost)
+        began_at = read[0].number / 1_000_000 if read else 0.0  # numbers are the plane's clock
+        was_lost = any(lost_at >= began_at for lost_at in case.plane_lost_at)
+        yield from _against_the_whole(read, case.stream, plane_was_lost=was_lost)
 
 
 def _against_the_whole(read: list[Event], whole: list[Event], *, plane_was_lost: bool) -> Iterator[Fault]:
     """What stands in the stream now was read, and the other way round; but an end may be told from the ledger alone."""
+    if not read:
+        return
     had = {event.number for event in read}
-    is_over = read[-1].type in FINAL_EVENTS if read else False
+    is_over = read[-1].type in FINAL_EVENTS
     missing = [
         (event.number, event.type)
         for event in whole
-        if event.number not in had and event.number < max(had) and not (is_over and event.type in FINAL_EVENTS)
+        if event.number not in had
+        and event.number < max(had)
+        and event.type != "task.snapshot"
+        and not (is_over and event.type in FINAL_EVENTS)
     ]
-    if missing and missing[0][1] != "task.snapshot":
+    if missing:
         yield "stream", f"it skipped {missing}"
     stands = {event.number for event in whole}
     gone = [(event.number, event.type) for event in read if event.number not in stands]

@@ -26,6 +26,7 @@ NEVER = (
     "not recovered",
     "stream",
     "answer",
+    "cap",
 )
 
 

@@ -1,19 +1,21 @@
 """The verifier is believed only because it catches what is wrong: a sound run of two errands, spoiled in one place each."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.verifier.account import violations_of
-from tests.verifier.programs import Errand, Program, Submit, result_of
+from tests.verifier.programs import CAPPED_CONCURRENCY, Errand, Program, Submit, result_of
 from tests.verifier.record import Answer, Entry, Event, Hit, Record, Sight
 from tests.verifier.run import Options, judge_again, judge_run, record_run
 from tests.verifier.witness import Mark
 
 FIRST, SECOND = "1-0-0", "1-0-1"
 HELD_BY, TAKEN_BY = 100, 200  # pids
+STREAM_NUMBERS = 1_000_000  # second 1 of the plane's clock
 
 
 def sound() -> Record:
@@ -48,11 +50,11 @@ def sound() -> Record:
         record.rows.append(_row(label, ended, attempt, losses))
         record.task_ids[label] = {f"task_{label}"}
         record.shown[f"task_{label}"] = _row(label, ended, attempt, losses)
-        record.sights.append(Sight(at=ended, via="wait", label=label, task=_row(label, ended, attempt, losses)))
+        record.sights.append(_sight(label, ended, attempt, losses))
         record.readings[label] = [
-            Event(number=1, type="task.queued", data={"attempt": 0}),
-            Event(number=2, type="agent.event", data={"attempt": 1}),
-            Event(number=3, type="task.succeeded", data={"attempt": attempt}),
+            Event(number=STREAM_NUMBERS + 10, type="task.queued", data={"attempt": 0}),
+            Event(number=STREAM_NUMBERS + 20, type="agent.event", data={"attempt": 1}),
+            Event(number=STREAM_NUMBERS + 30, type="task.succeeded", data={"attempt": attempt}),
         ]
         record.streams[label] = list(record.readings[label])
     record.answers = [_answer(0.9, 202)]
@@ -84,6 +86,11 @@ def _row(label: str, ended: float, attempt: int, losses: int) -> dict[str, objec
     }
 
 
+def _sight(label: str, ended: float, attempt: int, losses: int) -> Sight:
+    shown = _row(label, ended, attempt, losses) | {"finished_at": datetime.fromtimestamp(ended, UTC).isoformat()}
+    return Sight(at=ended, via="wait", label=label, task=shown)
+
+
 def _answer(sent_at: float, status: int, **fields: str) -> Answer:
     return Answer(sent_at=sent_at, answered_at=sent_at, door=0, what="submit", label=FIRST, status=status, **fields)
 
@@ -104,8 +111,47 @@ def _finish_it_twice(record: Record) -> None:
     record.diary.append(_entry(8, 5.0, SECOND, "running", "succeeded", attempt=1))
 
 
+def _finish_it_once_more(record: Record) -> None:
+    record.diary.append(_entry(8, 5.0, SECOND, "succeeded", "succeeded", attempt=1))
+
+
+def _show_another_time(record: Record) -> None:
+    record.sights[1] = _sight(SECOND, 4.2, 1, 0)
+
+
+def _show_it_nowhere(record: Record) -> None:
+    del record.shown[f"task_{SECOND}"]
+
+
+def _refuse_in_peace(record: Record) -> None:
+    record.answers.append(_answer(1.0, 503))
+
+
+def _show_an_event_that_was_never_there(record: Record) -> None:
+    record.readings[FIRST].insert(2, Event(number=STREAM_NUMBERS + 25, type="agent.event", data={"attempt": 2}))
+    record.readings[FIRST][3] = msgspec.structs.replace(record.readings[FIRST][3], number=STREAM_NUMBERS + 30)
+    record.streams[FIRST] = [event for event in record.readings[FIRST] if event.number != STREAM_NUMBERS + 25]
+
+
+def _run_more_than_the_cap(record: Record) -> None:
+    record.programs[0] = msgspec.structs.replace(
+        record.programs[0],
+        errands=tuple(
+            msgspec.structs.replace(one, agent="capped", conversation=None) for one in record.programs[0].errands
+        ),
+        kind="batch",
+    )
+    crowd = [f"task_{n}" for n in range(CAPPED_CONCURRENCY + 1)]
+    record.task_ids[SECOND].update(crowd)
+    at = 100.0  # long after the last fault
+    record.diary += [
+        msgspec.structs.replace(_entry(100 + n, at, SECOND, "queued", "running", attempt=1), task_id=task_id)
+        for n, task_id in enumerate(crowd)
+    ]
+
+
 def _show_another_end(record: Record) -> None:
-    record.sights.append(Sight(at=4.5, via="stream", label=SECOND, task=record.rows[1] | {"status": "failed"}))
+    record.sights.append(Sight(at=4.5, via="stream", label=SECOND, task=record.sights[1].task | {"status": "failed"}))
 
 
 def _start_the_second_first(record: Record) -> None:
@@ -188,7 +234,10 @@ SABOTAGE: list[tuple[Callable[[Record], None], str]] = [
     (_leave_it_running, "lost"),
     (_break_a_program_off, "lost"),
     (_accept_it_twice, "accepted twice"),
+    (_show_it_nowhere, "lost"),
     (_finish_it_twice, "completed twice"),
+    (_finish_it_once_more, "completed twice"),
+    (_show_another_time, "completed twice"),
     (_show_another_end, "completed twice"),
     (_start_the_second_first, "out of order"),
     (_mark_the_second_first, "out of order"),
@@ -205,6 +254,9 @@ SABOTAGE: list[tuple[Callable[[Record], None], str]] = [
     (_answer_500, "answer"),
     (_answer_503_without_retry_after, "answer"),
     (_reset_without_cause, "answer"),
+    (_refuse_in_peace, "answer"),
+    (_show_an_event_that_was_never_there, "stream"),
+    (_run_more_than_the_cap, "cap"),
     (_repeat_an_event, "stream"),
     (_skip_an_event, "stream"),
 ]
@@ -253,4 +305,28 @@ def test_a_loss_is_explained_when_both_planes_were_away_at_once() -> None:
         Hit(kind="valkey.frozen", began_at=1.5, healed_at=2.1, cuts=("plane",)),
         Hit(kind="postgres.frozen", began_at=1.6, healed_at=2.1, cuts=("ledger",)),
     ]
+    assert violations_of(record) == []
+
+
+def test_a_refusal_is_explained_by_a_ledger_that_is_away() -> None:
+    record = sound()
+    _refuse_in_peace(record)
+    record.hits.append(Hit(kind="postgres.killed", began_at=0.9, healed_at=1.2, cuts=("ledger",)))
+    assert violations_of(record) == []
+
+
+def test_a_loss_in_quarantine_is_explained_by_what_was_done_to_a_worker() -> None:
+    """Its process has a pid that no fault names, and lives and dies by its worker."""
+    record = sound()
+    record.diary[2] = msgspec.structs.replace(record.diary[2], quarantined=True)
+    record.hits = [Hit(kind="lone-worker.cut-off", began_at=1.5, healed_at=2.1, pids=(4711,))]
+    assert violations_of(record) == []
+    record.hits = [Hit(kind="maintenance.killed", began_at=1.5, healed_at=2.1, pids=(4711,))]
+    assert {violation.kind for violation in violations_of(record)} == {"loss without cause"}
+
+
+def test_a_plane_that_forgot_explains_what_its_stream_does_not_hold() -> None:
+    record = sound()
+    _show_an_event_that_was_never_there(record)
+    record.hits.append(Hit(kind="valkey.emptied", began_at=2.5, healed_at=2.6, cuts=("plane",)))
     assert violations_of(record) == []

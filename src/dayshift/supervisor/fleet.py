@@ -22,13 +22,14 @@ class Fleet:
         return [post for stage in self._stages for post in stage]
 
     async def start(self) -> None:
-        """Fill every post. Raises the first `ChildFailed`, with everything stopped again."""
-        try:
-            for stage in self._stages:
-                await _fill(stage)
-        except ChildFailed:
-            await self.stop()
-            raise
+        """Fill every post. Raises the first `ChildFailed`, with everything stopped again. A roll waits until it is done."""
+        async with self._rolling:
+            try:
+                for stage in self._stages:
+                    await _fill(stage)
+            except ChildFailed:
+                await self.stop()
+                raise
 
     async def roll(self, kinds: frozenset[str] | None = None) -> None:
         """Replace the children one at a time; a successor that fails to start leaves its predecessor in place."""

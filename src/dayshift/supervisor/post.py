@@ -11,6 +11,7 @@ that is away delays that, but never the next child.
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Awaitable, Callable
 
 from dayshift.domain import clock
@@ -18,6 +19,8 @@ from dayshift.domain.events import Fault, ProcessChanged
 from dayshift.supervisor.child import Child, ChildFailed, describe_exit
 from dayshift.telemetry import emit
 
+FIRST_TRIES = 3
+ENDED_FROM_OUTSIDE = frozenset({-signal.SIGKILL, -signal.SIGTERM})
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 10.0
 HEALTHY_AFTER_SECONDS = 10.0
@@ -55,8 +58,23 @@ class Post:
         return self._child
 
     async def fill(self) -> None:
-        """Start the first child and return when it is ready. Raises `ChildFailed`."""
-        self._take(await self._start())
+        """Start the first child and return when it is ready. Raises `ChildFailed`.
+
+        A child that was ended from outside (a person, a machine short of memory) says nothing against what it runs, so
+        another is tried, a few times.
+        """
+        self._take(await self._first())
+
+    async def _first(self) -> Child:
+        for _ in range(FIRST_TRIES - 1):
+            try:
+                return await self._start()
+            except ChildFailed as failure:
+                if failure.exit_status not in ENDED_FROM_OUTSIDE:
+                    raise
+                self._say("failed", None, failure.message)
+                await asyncio.sleep(FIRST_BACKOFF_SECONDS)
+        return await self._start()
 
     async def replace(self) -> None:
         """Start a successor, and retire the present child once the successor is ready. Raises `ChildFailed`: then
