@@ -11,7 +11,7 @@ from benchmarks import ON_REQUEST, QUESTIONS
 from benchmarks.harness.measuring import Effort
 from benchmarks.harness.reporting import save
 from benchmarks.harness.serving import ROOT
-from benchmarks.harness.summary import table_of, write_into, write_summary
+from benchmarks.harness.summary import table_of, why_not_published, write_into, write_summary
 
 RESULTS = ROOT / "benchmarks" / "results"
 DOCUMENT = ROOT / "docs" / "explanation" / "performance.md"
@@ -20,13 +20,16 @@ KNOWN = (*QUESTIONS, *ON_REQUEST)
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when every question was answered."""
-    flags = _parser().parse_args(arguments)
+    parser = _parser()
+    flags = parser.parse_args(arguments)
     effort = Effort(quick=flags.quick, repeats=flags.repeats or (1 if flags.quick else 3))
     answered = [_answered(name, effort, flags.results) for name in _asked(flags)]
-    if flags.results.is_dir():
-        print(write_summary(flags.results, KNOWN))
-        if flags.doc:
-            write_into(DOCUMENT, flags.results, KNOWN)
+    if flags.doc:
+        refusal = why_not_published(flags.results, QUESTIONS)
+        if refusal:
+            parser.error(refusal)
+        write_into(DOCUMENT, flags.results, KNOWN)
+    print(write_summary(flags.results, KNOWN))
     return 0 if all(answered) else 1
 
 
@@ -50,14 +53,38 @@ def _answered(name: str, effort: Effort, results: Path) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Ask dayshift how fast it is.")
-    parser.add_argument("names", nargs="*", choices=[*KNOWN, []], metavar="NAME", help=f"of {', '.join(KNOWN)}")
-    parser.add_argument("--quick", action="store_true", help="small and once: shows that it works, not how fast it is")
-    parser.add_argument("--repeats", type=int, metavar="N", help="runs of each case (3; 1 with --quick)")
     parser.add_argument(
-        "--results", type=Path, default=RESULTS, metavar="FOLDER", help=f"({RESULTS.relative_to(ROOT)})"
+        "names", nargs="*", type=_question, metavar="NAME",
+        help=f"of {', '.join(QUESTIONS)} (these are asked without a name), {', '.join(ON_REQUEST)}",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="small and once: shows that it works, not how fast it is")
+    parser.add_argument("--repeats", type=_at_least_one, metavar="N", help="runs of each case (3; 1 with --quick)")
+    parser.add_argument(
+        "--results", type=_folder, default=RESULTS, metavar="FOLDER", help=f"({RESULTS.relative_to(ROOT)})"
     )
     parser.add_argument("--doc", action="store_true", help=f"put the table into {DOCUMENT.relative_to(ROOT)}")
     return parser
+
+
+def _question(text: str) -> str:
+    if text not in KNOWN:
+        raise argparse.ArgumentTypeError(f"there is no question {text}, but {', '.join(KNOWN)}")
+    return text
+
+
+def _at_least_one(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of runs")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    """Made before anything is measured: an answer that cannot be kept is not worth half an hour."""
+    try:
+        Path(text).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text} cannot be made: {error.strerror}") from None
+    return Path(text)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ HEADER = "| question | case | median | range of the runs | floor | ratio |\n|---
 
 def write_summary(results: Path, names: Sequence[str]) -> Path:
     """Write summary.md of the reports that are there, in the order of the names."""
+    results.mkdir(parents=True, exist_ok=True)
     path = results / "summary.md"
     path.write_text(f"# What the benchmarks answered\n\n{table_of(reports_in(results, names))}\n")
     return path
@@ -26,6 +27,18 @@ def write_into(document: Path, results: Path, names: Sequence[str]) -> None:
         raise ValueError(f"{document} has no markers {BEGIN} and {END}")
     table = table_of(reports_in(results, names))
     document.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+
+
+def why_not_published(results: Path, names: Sequence[str]) -> str | None:
+    """What keeps these results out of the docs; None if nothing does."""
+    there = {report.name: report for report in reports_in(results, names)}
+    quick = [name for name, report in there.items() if report.named.get("quick")]
+    missing = [name for name in names if name not in there]
+    if quick:
+        return f"{', '.join(quick)}: quick runs are no figures; ask again without --quick"
+    if missing:
+        return f"no answer to {', '.join(missing)} in {results}; ask, so that the table stays whole"
+    return None
 
 
 def reports_in(results: Path, names: Sequence[str]) -> list[Report]:

@@ -77,7 +77,7 @@ def _moment(program: Program) -> float:
 
 
 def kinds_of(wanted: str, *, can_fill_disk: bool) -> list[Kind]:
-    """Those faults of the menu."""
+    """Those faults of the menu. Raises ValueError for a name that is none."""
     kinds = [kind for kind, _ in MENU.values() if can_fill_disk or kind.name != "postgres.disk-full"]
     if wanted == "all":
         return kinds
@@ -86,7 +86,7 @@ def kinds_of(wanted: str, *, can_fill_disk: bool) -> list[Kind]:
     words = [] if wanted == "none" else wanted.split(",")
     for word in words:
         if not any(_is_named(kind, word) for kind in kinds):
-            raise SystemExit(f"no such fault: {word}; there are {', '.join(kind.name for kind in kinds)}")
+            raise ValueError(f"there is no fault {word}, but {', '.join(kind.name for kind in kinds)}")
     return [kind for kind in kinds if any(_is_named(kind, word) for word in words)]
 
 

@@ -108,7 +108,13 @@ def _report(change: "Change", *, as_json: bool) -> None:
     elif change.by is None:
         print(f"nothing to change; version {change.version} stays")
     else:
-        print(f"version {change.version}: {_paths(change)} {_value(change)}")
+        print(f"version {change.version}: {_paths_with_values(change)}")
+
+
+def _paths_with_values(change: "Change") -> str:
+    if change.path or change.also is UNSET:
+        return f"{change.path} {_value(change)}"
+    return ", ".join(f"{one.path} {'unset' if one.unset is True else _json(one.value)}" for one in change.also)
 
 
 def _paths(change: "Change") -> str:
