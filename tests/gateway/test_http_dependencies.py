@@ -9,6 +9,7 @@ from requests_by_hand import request
 
 from dayshift.domain.errors import Conflict, DayshiftError, LedgerAway, PlaneAway, PlaneNotReady, WrongUse
 from dayshift.domain.events import Fault
+from dayshift.gateway import tasks as gateway_tasks
 from dayshift.gateway.door import Door
 from dayshift.gateway.drain import Drain
 from dayshift.gateway.probes import Probes
@@ -54,6 +55,19 @@ async def test_a_wait_that_loses_the_ledger_answers_what_was_accepted(own_house,
             patch.setattr(own_house.services.waiters, "wait", away)
             looked_at = await http.get(f"{accepted.headers['location']}?wait=5")
         assert (looked_at.status_code, looked_at.json()["status"]) == (200, "queued")
+
+
+async def test_a_wait_is_not_drawn_out_by_a_ledger_that_hangs(own_house, echo, monkeypatch):
+    http = own_house.client()
+
+    async def hangs(*_arguments, **_named):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(gateway_tasks, "LAST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(own_house.ledger.tasks, "get_many", hangs)
+    async with asyncio.timeout(10):
+        accepted = await http.post("/v1/tasks", json=echo, headers={"prefer": "wait=1"})
+    assert (accepted.status_code, accepted.json()["status"]) == (202, "queued")
 
 
 class Ledger:

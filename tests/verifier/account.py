@@ -88,16 +88,20 @@ def _conversations(record: Record, cases: dict[str, Case]) -> Iterator[Violation
     for program in record.programs:
         if program.kind != "conversation":
             continue
-        line = sorted(
-            (cases[errand.label] for errand in program.errands if cases[errand.label].diary),
-            key=lambda case: case.diary[0].seq,
-        )
+        known = [cases[errand.label] for errand in program.errands if cases[errand.label].diary]
+        line = sorted(known, key=lambda case: case.diary[0].seq)
         asked = next((act.labels for act in program.acts if isinstance(act, Submit)), None)
         if asked is not None and [case.errand.label for case in line] != list(asked):
             text = f"accepted in the order {[case.errand.label for case in line]}, asked for one after the other as {asked}"
             yield Violation(kind="out of order", label=asked[0], text=text)
+        if asked is None:  # sent at once: whichever was committed first goes first
+            line = sorted(known, key=_first_start)
         for earlier, later in pairwise(line):
             yield from _in_turn(earlier, later)
+
+
+def _first_start(case: Case) -> float:
+    return next((entry.number for entry in case.diary if entry.status == "running"), float("inf"))
 
 
 def _in_turn(earlier: Case, later: Case) -> Iterator[Violation]:
@@ -175,7 +179,11 @@ def _losses(record: Record) -> Iterator[Violation]:
         during = [hit for hit in record.hits if hit.began_at < entry.at and hit.healed_at + SETTLE_SECONDS > lost.at]
         if lost.quarantined and any(hit.kind.startswith(WORKERS) for hit in during):
             continue  # a process of its own dies with its worker, and takes the same ways
-        if not any(pid in hit.pids and not hit.cuts for hit in during) and not _both_planes_away(during, pid):
+        killed = any(
+            pid in hit.pids and hit.kind.endswith(".killed") and hit.began_at < entry.at for hit in record.hits
+        )
+        was_hit = killed or any(pid in hit.pids and not hit.cuts for hit in during)
+        if not was_hit and not _both_planes_away(during, pid):
             text = f"attempt {entry.attempt - 1} was lost in process {pid}, and nothing was done to that process"
             yield Violation(kind="loss without cause", label="", task_id=entry.task_id, text=text, at=entry.at)
 

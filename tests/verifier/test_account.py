@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.verifier.account import violations_of
-from tests.verifier.programs import CAPPED_CONCURRENCY, Errand, Program, Submit, result_of
+from tests.verifier.programs import CAPPED_CONCURRENCY, Errand, Program, Submit, SubmitAtOnce, result_of
 from tests.verifier.record import Answer, Entry, Event, Hit, Record, Sight
 from tests.verifier.run import Options, judge_again, judge_run, record_run
 from tests.verifier.witness import Mark
@@ -330,3 +330,20 @@ def test_a_plane_that_forgot_explains_what_its_stream_does_not_hold() -> None:
     _show_an_event_that_was_never_there(record)
     record.hits.append(Hit(kind="valkey.emptied", began_at=2.5, healed_at=2.6, cuts=("plane",)))
     assert violations_of(record) == []
+
+
+def test_a_start_that_a_killed_worker_had_asked_for_may_come_long_after_its_death() -> None:
+    """PostgreSQL was frozen when it asked, and carried it out when it thawed."""
+    record = sound()
+    record.hits = [Hit(kind="lone-worker.killed", began_at=-60.0, healed_at=-60.0, pids=(HELD_BY,))]
+    assert violations_of(record) == []
+
+
+def test_what_was_sent_at_once_may_run_in_the_order_of_its_commits() -> None:
+    record = sound()
+    record.programs[0] = msgspec.structs.replace(record.programs[0], acts=(SubmitAtOnce((FIRST, SECOND)),))
+    swapped = {f"task_{FIRST}": 2, f"task_{SECOND}": 1}
+    record.diary = [msgspec.structs.replace(entry, seq=swapped[entry.task_id]) for entry in record.diary]
+    assert violations_of(record) == []
+    _start_the_second_first(record)
+    assert "out of order" in {violation.kind for violation in violations_of(record)}

@@ -1,5 +1,6 @@
 """Tasks over HTTP: submit, look, wait, list, cancel, retry, erase."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from dayshift.gateway.submissions import batch_items, one_request
 from dayshift.gateway.wait import Wait
 from dayshift.tasks.intake import Receipt
 from dayshift.tasks.services import Services
+
+LAST_LOOK_SECONDS = 2.0  # after a wait: nobody who asked for a second is kept for the ledger's time limit
 
 _REPLAYED = header("idempotent-replayed", "true")
 _LOOK_AGAIN = header("retry-after", "1")
@@ -134,11 +137,16 @@ class TaskDoor:
     async def _at_its_end(self, wait: Wait, task: Task, tenant: str) -> Task:
         """The task when it has ended, or as it is after the wait.
 
-        The task exists whatever becomes of the wait: when a dependency goes away meanwhile it is answered as last seen.
+        The task exists whatever becomes of the wait: when a dependency goes away meanwhile, or hangs, it is answered as last
+        seen.
         """
         try:
-            return await wait.end_of(task) or await self._get(task.id, tenant)
-        except DependencyAway:
+            ended = await wait.end_of(task)
+            if ended is not None:
+                return ended
+            async with asyncio.timeout(LAST_LOOK_SECONDS):
+                return await self._get(task.id, tenant)
+        except (DependencyAway, TimeoutError):
             return task
         finally:
             wait.end()
