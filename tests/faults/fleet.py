@@ -108,7 +108,7 @@ class Fleet(House):
 
     def entries(self) -> Counter[str]:
         """How often the code of each task was entered, as the outside saw it."""
-        return Counter(line[0] for line in self.witnessed())
+        return Counter(line[0] for line in self.witnessed() if line[-1] not in {"done", "stopped"})
 
     def witnessed(self) -> list[list[str]]:
         if not self.witness_path.exists():
