@@ -180,3 +180,15 @@ async def test_a_claim_costs_the_same_behind_a_hundred_and_a_hundred_thousand(pl
         await plane.enqueue(crowd.places(2_500, tenant=tenant))
     many = await calls_of_a_claim()
     assert many <= few * 1.1
+
+
+async def test_the_aged_slot_lies_below_what_can_be_served(plane):
+    """The highest ring holds only a tenant at its cap, who steps aside when its turn comes: the next one is the highest."""
+    worker_id = crowd.worker()
+    await plane.enqueue(crowd.places(7, tenant="a"))
+    assert len(await crowd.claim(plane, worker_id, 7)) == 7  # the next slot is the eighth
+    await plane.enqueue(crowd.places(1, tenant="c", priority=9))
+    middle, low = crowd.places(1, tenant="a", priority=5), crowd.places(1, tenant="a", priority=0)
+    await plane.enqueue([*middle, *low])
+    await plane.apply_policy(1, {}, {"c": 0})
+    assert await crowd.claim(plane, worker_id, 1) == [low[0].id]

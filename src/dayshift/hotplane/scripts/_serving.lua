@@ -74,17 +74,28 @@ local function is_at_its_end(line)
     and (line.whole or redis.call('ZCARD', key('lane', lane_of(line.agent, line.priority, line.tenant))) == #line)
 end
 
+-- Whether the ring's first tenant was at its cap; then it has stepped aside.
+local function step_aside_if_capped(agent, priority, most)
+  local ring = ring_of(agent, priority)
+  local front = front_of(ring, most)
+  if not is_at_cap(front[1].tenant) then
+    return false
+  end
+  local first = table.remove(front, 1)
+  write_time(ring, first)
+  move_aside(agent, priority, first.tenant)
+  return true
+end
+
 -- The first task of the ring's first tenant, and what its slot is charged; nil when that tenant had to step aside.
 local function serve(agent, priority, most)
   local ring = ring_of(agent, priority)
+  if step_aside_if_capped(agent, priority, most) then
+    return nil
+  end
   local front = front_of(ring, most)
   local first = table.remove(front, 1)
   local tenant = first.tenant
-  if is_at_cap(tenant) then
-    write_time(ring, first)
-    move_aside(agent, priority, tenant)
-    return nil
-  end
   local line = line_of(agent, priority, tenant, most)
   line.taken = line.taken + 1
   local weight = policy_of(tenant).weight

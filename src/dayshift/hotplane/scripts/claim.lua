@@ -34,7 +34,8 @@ local function earlier(one, other)
   return one or other
 end
 
--- The ring that is next: of the highest priority, or, for an aged slot, below it; there the one served longest ago.
+-- The ring that is next: of the highest priority, or, for an aged slot, below it; there the one served longest ago. And the
+-- ring of the highest priority in any case.
 local function pick()
   local top, below
   for _, agent in ipairs(agents) do
@@ -52,7 +53,7 @@ local function pick()
     end
   end
   local is_aged = (number_of(TURNS, slots) + 1) % AGED_SLOT == 0
-  return is_aged and below or top
+  return is_aged and below or top, top
 end
 
 local function note_served(ring)
@@ -71,11 +72,16 @@ local function take_new()
   touched, alarmed = {}, {} -- this worker takes of it what it can, and then wakes the next
   local ids = {}
   while #ids < count do
-    local ring = pick()
+    local ring, top = pick()
     if not ring then
       break
     end
-    local task, charged, weight = serve(ring.agent, ring.priority, count - #ids)
+    -- Below a ring that nobody can be served from there is no aged slot: what is next may be the highest then.
+    local is_real = ring == top or not step_aside_if_capped(top.agent, top.priority, count - #ids)
+    local task, charged, weight
+    if is_real then
+      task, charged, weight = serve(ring.agent, ring.priority, count - #ids)
+    end
     if task then
       hold(worker, task, charged, weight)
       note_served(ring)
