@@ -108,24 +108,21 @@ def _report(change: "Change", *, as_json: bool) -> None:
     elif change.by is None:
         print(f"nothing to change; version {change.version} stays")
     else:
-        print(f"version {change.version}: {_paths_with_values(change)}")
+        print(f"version {change.version}: {', '.join(map(' '.join, _pairs(change)))}")
 
 
-def _paths_with_values(change: "Change") -> str:
-    if change.path or change.also is UNSET:
-        return f"{change.path} {_value(change)}"
-    return ", ".join(f"{one.path} {'unset' if one.unset is True else _json(one.value)}" for one in change.also)
+def _pairs(change: "Change") -> "list[tuple[str, str]]":
+    """What was changed: each path with its value as it is shown."""
+    parts = [change] if change.path or change.also is UNSET else change.also
+    return [(part.path, "unset" if part.unset is True else _json(part.value)) for part in parts]
 
 
 def _paths(change: "Change") -> str:
-    also = [] if change.also is UNSET else [one.path for one in change.also]
-    return change.path or ", ".join(also)
+    return ", ".join(path for path, _ in _pairs(change))
 
 
 def _value(change: "Change") -> str:
-    if not change.path and change.also is not UNSET:
-        return ", ".join("unset" if one.unset is True else _json(one.value) for one in change.also)
-    return "unset" if change.unset is True else _json(change.value)
+    return ", ".join(value for _, value in _pairs(change))
 
 
 def _json(value: Any) -> str:
