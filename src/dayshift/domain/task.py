@@ -182,6 +182,10 @@ class Started(Struct, frozen=True, kw_only=True):
     usage: Usage
     takeover: bool = False  # from a worker that was declared dead: its attempt is lost
 
+    def place(self, run_at_ms: int = 0) -> Place:
+        """Where the task stands in the queue's order, due at that time (0: now)."""
+        return Place(self.id, self.agent, self.priority, self.tenant, self.seq, run_at_ms)
+
 
 def json_or_none(value: Any) -> bytes | None:
     """Encode for a nullable JSON column: None stays NULL."""

@@ -127,7 +127,8 @@ class Finishing:
             self._next_in_line.call(task.tenant, task.conversation)
 
     def _queue_again(self, started: Started, worker_id: str, outcome: Outcome, finished: Finished) -> None:
-        again = _place_of(started, finished, is_due=outcome.kind == "given_back")
+        was_due = outcome.kind == "given_back"  # it ran: so it was, by the ledger's clock, whatever another one says
+        again = started.place(0 if was_due else round(finished.run_at.timestamp() * 1000))
         if outcome.kind == "retry" and outcome.error is not None:
             self._outbox.tell(events.retrying(started.id, started.attempt, outcome.error, finished.run_at))
             emit(
@@ -183,18 +184,6 @@ def _timing_of(started: Started, outcome: Outcome, finished: Finished) -> Timing
         return outcome.timing
     total = max(0.0, (finished.finished_at - started.created_at).total_seconds())
     return msgspec.structs.replace(outcome.timing, total=round(total, 6))
-
-
-def _place_of(started: Started, finished: Finished, *, is_due: bool) -> Place:
-    """What ran was due by the ledger's clock, whatever another one says."""
-    return Place(
-        id=started.id,
-        agent=started.agent,
-        priority=started.priority,
-        tenant=started.tenant,
-        seq=started.seq,
-        run_at_ms=0 if is_due else round(finished.run_at.timestamp() * 1000),
-    )
 
 
 def _started_of(task: Task, place: Place) -> Started:

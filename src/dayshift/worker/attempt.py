@@ -54,10 +54,7 @@ class Attempt:
     @property
     def place(self) -> Place | None:
         """Where the task stands in the queue's order, once the ledger has told."""
-        started = self.started
-        if started is None:
-            return None
-        return Place(started.id, started.agent, started.priority, started.tenant, started.seq)
+        return self.started.place() if self.started is not None else None
 
     @property
     def body_is_running(self) -> bool:
