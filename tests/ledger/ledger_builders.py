@@ -86,22 +86,22 @@ async def sql(url: str, statement: str, *arguments):
         await connection.close()
 
 
-async def while_changed_by_another(url: str, task_id: str, statement: Coroutine[Any, Any, Any]) -> Any:
+async def while_changed_by_another(
+    url: str, task_id: str, statement: Coroutine[Any, Any, Any], change: str = "trace_id = 'changed'"
+) -> Any:
     """The answer of a statement that meets a task's row locked, waits, and finds it changed."""
     connection = await asyncpg.connect(url)
     try:
         async with asyncio.timeout(10):
-            change = connection.transaction()
-            await change.start()
-            await connection.execute(
-                "UPDATE tasks SET trace_id = 'changed' WHERE id = $1", task_id.removeprefix("task_")
-            )
+            changing = connection.transaction()
+            await changing.start()
+            await connection.execute(f"UPDATE tasks SET {change} WHERE id = $1", task_id.removeprefix("task_"))
             answer = asyncio.ensure_future(statement)
             while not await connection.fetchval(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             ):
                 await asyncio.sleep(0.005)
-            await change.commit()
+            await changing.commit()
             return await answer
     finally:
         await connection.close()

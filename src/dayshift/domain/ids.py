@@ -13,6 +13,7 @@ from dayshift.domain.clock import unix_ms
 TASK = "task_"
 WORKER = "worker_"
 KEY = "key_"
+EFFECT = "effect_"
 
 _UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -53,6 +53,17 @@ class Usage(Struct, frozen=True, kw_only=True):
     cost_usd: float = 0.0
     unpriced_calls: int = 0
 
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            llm_calls=self.llm_calls + other.llm_calls,
+            replayed_calls=self.replayed_calls + other.replayed_calls,
+            cost_usd=self.cost_usd + other.cost_usd,
+            unpriced_calls=self.unpriced_calls + other.unpriced_calls,
+        )
+
 
 class Timing(Struct, frozen=True, kw_only=True):
     """Where a task's time went, in seconds, summed over its attempts.

@@ -1,10 +1,11 @@
 """PostgreSQL, the only truth: what a row says is so, and everything else may be rebuilt from it.
 
-Topics hang on `Ledger` (`tasks`, `workers`, `registry`, `keys`, `settings`, `plane_state`); `GroupCommit` gathers the small
+Topics hang on `Ledger` (`tasks`, `effects`, `workers`, `registry`, `keys`, `settings`, `plane_state`); `GroupCommit` gathers the small
 writes of many callers. SQL lives in `queries/` and `migrations/`. To read: shapes, starting, finishing, accepting, then
 group_commit, database and migrate.
 """
 
+from dayshift.ledger.effects import EffectAnswer, EffectWrite
 from dayshift.ledger.errors import BadRow, LedgerBusy, LedgerMisfit
 from dayshift.ledger.group_commit import GroupCommit
 from dayshift.ledger.ledger import Ledger
@@ -44,6 +45,8 @@ __all__ = [
     "CancelResult",
     "Depth",
     "Depths",
+    "EffectAnswer",
+    "EffectWrite",
     "Finish",
     "Finished",
     "GroupCommit",

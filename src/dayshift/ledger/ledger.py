@@ -6,6 +6,7 @@ from typing import Self
 
 from dayshift.ledger import migrate
 from dayshift.ledger.database import Database
+from dayshift.ledger.effects import Effects
 from dayshift.ledger.keys import Keys
 from dayshift.ledger.plane_state import PlaneState
 from dayshift.ledger.registry import Registry
@@ -22,6 +23,7 @@ class Ledger:
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         self._db = Database(url, pool_size=pool_size)
         self.tasks = Tasks(self._db)
+        self.effects = Effects(self._db)
         self.workers = Workers(self._db, self.tasks)
         self.registry = Registry(self._db)
         self.keys = Keys(self._db)

@@ -14,6 +14,7 @@
     queued, conversation held by or due to another      conversation_busy
     queued                                              started             attempt + 1
     running by a released worker                        started             attempt + 1, losses + 1, and poison_losses + 1 if its process died
+                                                                            without having recorded an effect (else it is 0 again)
 
 Why it is right under READ COMMITTED, with everything happening at once:
 

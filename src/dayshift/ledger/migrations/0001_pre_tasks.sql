@@ -114,60 +114,64 @@ CREATE FUNCTION uuid7_floor(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTA
     SELECT rpad(lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0'), 32, '0')::uuid
 $$;
 
--- Makes the partitions from last week to some weeks ahead that are missing; returns how many it made.
+-- Makes the weekly partitions of a table, from last week to some weeks ahead, that are missing; returns how many it made.
+-- The table is partitioned by the id of a task, and its column for it comes first.
 --
 -- A partition is built beside the table and then attached, which lets reads and writes of the other partitions go on
 -- (CREATE TABLE ... PARTITION OF would lock the whole table). A week whose rows already fell into the DEFAULT partition
 -- cannot be attached any more and stays there: nothing is lost by it but the cheap drop.
-CREATE FUNCTION make_task_partitions(weeks_ahead integer) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION make_week_partitions(parent text, weeks_ahead integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     monday    timestamptz := date_trunc('week', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
-    starts    timestamptz;
-    ends      timestamptz;
+    id_column text := (SELECT attname FROM pg_attribute WHERE attrelid = parent::regclass AND attnum = 1);
+    lowest    uuid;
+    beyond    uuid;
     partition text;
+    is_taken  boolean;
     made      integer := 0;
 BEGIN
     FOR week IN -1 .. weeks_ahead LOOP
-        starts := monday + week * interval '168 hours';
-        ends := starts + interval '168 hours';
-        partition := 'tasks_' || to_char(starts AT TIME ZONE 'UTC', 'YYYYMMDD');
+        lowest := uuid7_floor(monday + week * interval '168 hours');
+        beyond := uuid7_floor(monday + (week + 1) * interval '168 hours');
+        partition := parent || to_char((monday + week * interval '168 hours') AT TIME ZONE 'UTC', '_YYYYMMDD');
         CONTINUE WHEN to_regclass(partition) IS NOT NULL;
-        CONTINUE WHEN EXISTS (SELECT FROM tasks_default WHERE id >= uuid7_floor(starts) AND id < uuid7_floor(ends));
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I WHERE %I >= %L AND %I < %L)',
+            parent || '_default', id_column, lowest, id_column, beyond) INTO is_taken;
+        CONTINUE WHEN is_taken;
         EXECUTE format(
-            'CREATE TABLE %I (LIKE tasks INCLUDING DEFAULTS INCLUDING CONSTRAINTS)'
+            'CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)'
             ' WITH (fillfactor = 85, toast_tuple_target = 1024, autovacuum_vacuum_scale_factor = 0.02,'
             ' autovacuum_analyze_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1,'
-            ' autovacuum_vacuum_cost_delay = 1)', partition);
-        EXECUTE format('ALTER TABLE tasks ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-            partition, uuid7_floor(starts), uuid7_floor(ends));
+            ' autovacuum_vacuum_cost_delay = 1)', partition, parent);
+        EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, partition, lowest, beyond);
         made := made + 1;
     END LOOP;
     RETURN made;
 END $$;
 
--- Drops the partitions of weeks that ended before a moment and hold no row any more; returns how many.
+-- Drops the partitions of a table whose weeks ended before a moment and that hold no row any more; returns how many.
 --
 -- A drop locks the whole table, and whatever comes while it waits for that lock waits behind it. So it waits a moment only,
 -- and leaves what it could not lock to the next time. The table is locked before its partition, as all others do.
-CREATE FUNCTION drop_empty_task_partitions(before timestamptz) RETURNS integer LANGUAGE plpgsql
+CREATE FUNCTION drop_empty_week_partitions(parent text, before timestamptz) RETURNS integer LANGUAGE plpgsql
 SET lock_timeout = '200ms' AS $$
 DECLARE
     partition text;
-    used      boolean;
+    is_used   boolean;
     dropped   integer := 0;
 BEGIN
     FOR partition IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'tasks'::regclass AND c.relname ~ '^tasks_[0-9]{8}$'
+        WHERE i.inhparent = parent::regclass AND c.relname ~ '_[0-9]{8}$'
           AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 8)::timestamptz < before
         ORDER BY c.relname
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', partition) INTO used;
-        CONTINUE WHEN used;
-        LOCK TABLE ONLY tasks IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', partition) INTO is_used;
+        CONTINUE WHEN is_used;
+        EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', parent);
         EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', partition);
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', partition) INTO used;
-        CONTINUE WHEN used;
+        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', partition) INTO is_used;
+        CONTINUE WHEN is_used;
         EXECUTE format('DROP TABLE %I', partition);
         dropped := dropped + 1;
     END LOOP;
@@ -177,7 +181,7 @@ EXCEPTION WHEN lock_not_available THEN
 END $$;
 
 CREATE TABLE tasks_default PARTITION OF tasks DEFAULT;
-SELECT make_task_partitions(4);
+SELECT make_week_partitions('tasks', 4);
 
 -- The queued tasks that the hot plane may know: all but those that stand behind another in their conversation.
 CREATE VIEW places AS

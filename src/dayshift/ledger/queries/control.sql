@@ -56,13 +56,16 @@ talked AS (
 SELECT l.status AS was, w.*, true AS due FROM locked l LEFT JOIN written w ON w.id = l.id;
 
 -- name: erase_task
--- Deletes a task that has ended, and its idempotency key; says which state it found.
+-- Deletes a task that has ended, its effects and its idempotency key; says which state it found.
 WITH locked AS MATERIALIZED (
     SELECT id, status, tenant, idempotency_key FROM tasks WHERE id = $1 AND tenant = $2 FOR UPDATE
 ),
 erased AS (
     DELETE FROM tasks t USING locked l WHERE t.id = l.id AND l.status IN ('succeeded', 'failed', 'cancelled')
     RETURNING t.id
+),
+forgotten AS (
+    DELETE FROM effects f USING erased e WHERE f.task_id = e.id
 ),
 keyed AS (
     DELETE FROM idempotency_keys k USING locked l, erased e

@@ -35,12 +35,14 @@ SELECT id FROM locked;
 
 -- name: fail_poison
 -- Ends the tasks that a dead worker ran in quarantine: they killed their process although they were alone in it. Where nobody
--- saw that process die ($2), it may only be cut off, and so many such losses ($3) must have come together first.
+-- saw that process die ($2), it may only be cut off, and so many such losses ($3) must have come together first. What recorded
+-- an effect came further than before, and is tried again.
 WITH locked AS MATERIALIZED (
     SELECT t.id, t.tenant, t.conversation
     FROM workers w JOIN tasks t ON t.worker_id = w.id AND t.status = 'running'
     WHERE w.id = $1 AND w.released_at IS NOT NULL AND NOT w.released_alive AND t.quarantined
         AND ($2 OR t.poison_losses + 1 >= $3)
+        AND NOT EXISTS (SELECT FROM effects e WHERE e.task_id = t.id AND e.attempt = t.attempt)
     ORDER BY t.id
     FOR NO KEY UPDATE OF t
 ),

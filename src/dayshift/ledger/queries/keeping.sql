@@ -1,10 +1,13 @@
 -- name: drop_expired
--- Deletes up to $2 tasks that ended without failing more than $1 seconds ago; dead letters stay until a person drops them.
+-- Deletes up to $2 tasks that ended without failing more than $1 seconds ago, and their effects; dead letters stay until a person drops them.
 WITH old AS MATERIALIZED (
     SELECT id FROM tasks
     WHERE status IN ('succeeded', 'cancelled') AND finished_at < now() - $1::float8 * interval '1 second'
     ORDER BY finished_at LIMIT $2
     FOR UPDATE SKIP LOCKED
+),
+forgotten AS (
+    DELETE FROM effects e USING old o WHERE e.task_id = o.id
 )
 DELETE FROM tasks t USING old o WHERE t.id = o.id RETURNING t.id;
 
@@ -30,11 +33,13 @@ DELETE FROM conversations c USING idle i WHERE c.tenant = i.tenant AND c.name = 
 
 -- name: make_partitions
 -- Makes the partitions from last week to $1 weeks ahead that are missing.
-SELECT make_task_partitions($1) FROM (SELECT pg_advisory_xact_lock(229070874)) AS one_at_a_time;
+SELECT make_week_partitions('tasks', $1) + make_week_partitions('effects', $1)
+FROM (SELECT pg_advisory_xact_lock(229070874)) AS one_at_a_time;
 
 -- name: drop_partitions
 -- Drops the empty partitions of weeks that ended more than $1 seconds ago.
-SELECT drop_empty_task_partitions(now() - $1::float8 * interval '1 second')
+SELECT drop_empty_week_partitions('tasks', now() - $1::float8 * interval '1 second')
+    + drop_empty_week_partitions('effects', now() - $1::float8 * interval '1 second')
 FROM (SELECT pg_advisory_xact_lock(229070874)) AS one_at_a_time;
 
 -- name: measure_depths

@@ -17,9 +17,15 @@ locked AS MATERIALIZED (
     FOR NO KEY UPDATE OF t
 ),
 blamed AS MATERIALIZED (
-    SELECT l.*, l.status = 'running' AND NOT EXISTS (
-        SELECT FROM workers a WHERE a.id = l.worker_id AND a.released_alive) AS its_process_died
+    SELECT l.*,
+        l.status = 'running' AND NOT EXISTS (
+            SELECT FROM workers a WHERE a.id = l.worker_id AND a.released_alive) AS its_process_died,
+        l.status = 'running' AND EXISTS (
+            SELECT FROM effects e WHERE e.task_id = l.id AND e.attempt = l.attempt) AS it_came_further
     FROM locked l
+),
+suspected AS MATERIALIZED (
+    SELECT b.*, CASE WHEN b.it_came_further THEN 0 ELSE b.poison_losses + b.its_process_died::int END AS deaths FROM blamed b
 ),
 judged AS MATERIALIZED (
     SELECT l.*, CASE
@@ -34,10 +40,10 @@ judged AS MATERIALIZED (
         WHEN l.cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN l.expires_at <= now() THEN 'expired'
         WHEN l.status = 'queued' AND l.run_at > now() THEN 'not_due'
-        WHEN l.poison_losses + l.its_process_died::int >= 2 AND NOT l.quarantine THEN 'quarantine'
+        WHEN l.deaths >= 2 AND NOT l.quarantine THEN 'quarantine'
         ELSE 'granted'
     END AS verdict
-    FROM blamed l
+    FROM suspected l
 ),
 talks AS MATERIALIZED (
     SELECT c.tenant, c.name, c.holder
@@ -64,7 +70,7 @@ written AS (
         status        = CASE r.ruling WHEN 'granted' THEN 'running' WHEN 'expired' THEN 'failed' ELSE 'cancelled' END,
         attempt       = t.attempt + (r.ruling = 'granted')::int,
         losses        = t.losses + (t.status = 'running')::int,
-        poison_losses = t.poison_losses + r.its_process_died::int,
+        poison_losses = r.deaths,
         worker_id     = CASE WHEN r.ruling = 'granted' THEN r.worker END,
         start_id      = CASE WHEN r.ruling = 'granted' THEN r.start ELSE t.start_id END,
         version       = CASE WHEN r.ruling = 'granted' THEN r.version ELSE t.version END,

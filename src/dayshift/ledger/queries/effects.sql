@@ -1,0 +1,97 @@
+-- name: record_effects
+-- Writes each effect whose attempt still runs; answers 'recorded', 'superseded', or 'stored' where another effect has that place.
+-- The wish stays as it comes, see start_tasks.
+WITH wish AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::text[],
+            $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[]) WITH ORDINALITY
+        AS w (task, attempt, worker, id, key, occurrence, kind, name, status, started_at, finished_at, digests, emits, usage,
+            result, n)
+),
+locked AS MATERIALIZED (
+    SELECT w.*, t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker AS is_running,
+        t.cancel_requested_at IS NOT NULL AS is_cancelled
+    FROM wish w JOIN tasks t ON t.id = w.task
+    ORDER BY t.id
+    FOR SHARE OF t
+),
+written AS (
+    INSERT INTO effects AS e (
+        task_id, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result)
+    SELECT task, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result
+    FROM locked WHERE is_running
+    ORDER BY task, key, occurrence
+    ON CONFLICT (task_id, key, occurrence) DO UPDATE SET
+        status = excluded.status, attempt = excluded.attempt, finished_at = excluded.finished_at,
+        emits = CASE WHEN e.status = excluded.status THEN e.emits
+            ELSE nullif(coalesce(e.emits, ''::bytea) || coalesce(excluded.emits, ''::bytea), ''::bytea) END,
+        usage = excluded.usage, result = excluded.result
+    WHERE e.id = excluded.id AND (e.status IN ('started', 'unknown') OR e.status = excluded.status)
+    RETURNING e.id
+)
+SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled,
+    CASE WHEN NOT coalesce(l.is_running, false) THEN 'superseded' WHEN e.id IS NULL THEN 'stored' ELSE 'recorded' END AS ruling
+FROM wish w
+LEFT JOIN locked l ON l.n = w.n
+LEFT JOIN written e ON e.id = w.id;
+
+-- name: replace_effect
+-- Puts an effect in the place of another one, if its attempt still runs; says whether it did.
+WITH locked AS MATERIALIZED (
+    SELECT t.id FROM tasks t
+    WHERE t.id = $1 AND t.status = 'running' AND t.attempt = $2 AND t.worker_id = $3
+    FOR SHARE
+)
+UPDATE effects e SET id = $6, attempt = $2, replayed_by = NULL, kind = $7, name = $8, status = $9, started_at = $10,
+    finished_at = $11, digests = $12, emits = $13, usage = $14, result = $15
+FROM locked l
+WHERE e.task_id = l.id AND e.key = $4 AND e.occurrence = $5 AND e.attempt <= $2
+RETURNING e.id;
+
+-- name: effects_of_task
+-- A page of a task's journal, in the order of keys.
+SELECT task_id, key, occurrence, id, attempt, replayed_by, kind, name, status, started_at, finished_at, digests, emits, usage,
+    result
+FROM effects
+WHERE task_id = $1 AND (key, occurrence) > ($2::bytea, $3::int)
+ORDER BY key, occurrence LIMIT $4;
+
+-- name: mark_replayed
+-- Notes which attempt was given these results instead of doing it again.
+UPDATE effects e SET replayed_by = w.attempt
+FROM unnest($1::uuid[], $2::bytea[], $3::int[], $4::int[]) AS w (task, key, occurrence, attempt)
+WHERE e.task_id = w.task AND e.key = w.key AND e.occurrence = w.occurrence
+    AND (e.replayed_by IS NULL OR e.replayed_by < w.attempt)
+RETURNING e.id;
+
+-- name: list_effects
+-- A page of a task's effects without their results, in the order in which they began.
+SELECT task_id, key, occurrence, id, attempt, replayed_by, kind, name, status, started_at, finished_at, digests, emits, usage,
+    NULL::bytea AS result
+FROM effects WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3;
+
+-- name: settle_effect
+-- Gives an effect without an outcome its result $3, or takes it out of the journal without one; says what it found. Not while the task runs.
+WITH task AS MATERIALIZED (
+    SELECT id, status FROM tasks WHERE id = $1 AND tenant = $2 FOR SHARE
+),
+found AS MATERIALIZED (
+    SELECT e.task_id, e.key, e.occurrence, e.status, t.status AS task_status
+    FROM task t JOIN effects e ON e.task_id = t.id
+    WHERE e.id = $3
+),
+performed AS (
+    UPDATE effects e SET status = 'done', finished_at = now(), result = $4
+    FROM found f
+    WHERE (e.task_id, e.key, e.occurrence) = (f.task_id, f.key, f.occurrence)
+      AND f.task_status <> 'running' AND f.status IN ('started', 'unknown') AND $4::bytea IS NOT NULL
+    RETURNING e.id
+),
+not_performed AS (
+    DELETE FROM effects e USING found f
+    WHERE (e.task_id, e.key, e.occurrence) = (f.task_id, f.key, f.occurrence)
+      AND f.task_status <> 'running' AND f.status IN ('started', 'unknown') AND $4::bytea IS NULL
+    RETURNING e.id
+)
+SELECT t.status AS task_status, f.status,
+    EXISTS (SELECT FROM performed) OR EXISTS (SELECT FROM not_performed) AS is_settled
+FROM task t LEFT JOIN found f ON true;
