@@ -10,6 +10,7 @@ DayshiftError
 │   ├── LedgerAway        PostgreSQL
 │   └── PlaneAway         Valkey: unreachable, or empty and being rebuilt (PlaneNotReady)
 │       └── PlaneNotReady
+├── Diverged              a strict agent did not do again what it had done                      final
 └── Superseded            a newer attempt has taken over: stop, and write nothing more
 """
 
@@ -91,3 +92,7 @@ class PlaneNotReady(PlaneAway):
 
 class Superseded(DayshiftError):
     code = "superseded"
+
+
+class Diverged(DayshiftError):
+    code = "diverged"

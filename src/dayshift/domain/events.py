@@ -50,6 +50,26 @@ class TaskRetrying(Event, frozen=True, kw_only=True):
     delay_seconds: float
 
 
+class EffectsEnded(Event, frozen=True, kw_only=True):
+    """So many effects of a kind were performed, replayed, failed, or have an unknown outcome."""
+
+    kind: str
+    outcome: str
+    count: int = 1
+
+
+class Diverged(Event, frozen=True, kw_only=True):
+    """An attempt did something that no earlier one did, and did not do `effect_id`, which looks like it.
+
+    `part` is the first part of the call that differs; None when another number of equal calls was made.
+    """
+
+    kind: str
+    name: str
+    effect_id: str
+    part: str | None
+
+
 class TaskGivenBack(Event, frozen=True, kw_only=True):
     """A draining worker handed a task back: no failure, no loss."""
 

@@ -55,6 +55,8 @@ _DEBUG, _INFO, _WARNING, _ERROR = logging.DEBUG, logging.INFO, logging.WARNING, 
 LINE_RULES: dict[type[e.Event], LineRule] = {
     e.TaskAccepted: LineRule(name="task.accepted", level=_DEBUG),
     e.TaskStarted: LineRule(name="task.started", level=_DEBUG),
+    e.EffectsEnded: LineRule(name="effects.ended", level=_DEBUG),
+    e.Diverged: LineRule(name="effect.diverged", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.TaskFinished: LineRule(
         name="task.finished",
         level=_INFO,

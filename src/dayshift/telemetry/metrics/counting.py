@@ -21,6 +21,8 @@ class Counting:
         self._finished = self._counter(board, table.TASKS_FINISHED)
         self._queued = self._histogram(board, table.TASK_QUEUED)
         self._duration = self._histogram(board, table.TASK_DURATION)
+        self._effects = self._counter(board, table.EFFECTS)
+        self._divergences = self._counter(board, table.DIVERGENCES)
         self._commits = self._histogram(board, table.LEDGER_COMMIT)
         self._requests = self._histogram(board, table.HTTP_DURATION)
         self._depth = self._gauge(board, table.QUEUE_DEPTH)
@@ -35,6 +37,8 @@ class Counting:
             subscribe(e.TaskFinished, self._on_finished),
             subscribe(e.TaskRetrying, lambda event: self._errors.add(("attempt", event.error_code))),
             subscribe(e.TaskLost, self._on_lost),
+            subscribe(e.EffectsEnded, lambda event: self._effects.add((event.kind, event.outcome), event.count)),
+            subscribe(e.Diverged, lambda event: self._divergences.add((event.kind,))),
             subscribe(e.LedgerCommit, lambda event: self._commits.observe((event.operation,), event.duration_seconds)),
             subscribe(e.HttpRequest, self._on_request),
             subscribe(e.DepthMeasured, self._on_depth),

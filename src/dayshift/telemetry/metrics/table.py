@@ -58,6 +58,18 @@ TASK_DURATION = Metric(
     "Running time of the attempt that ended a task.",
     TASK_SECONDS,
 )
+EFFECTS = Metric(
+    "dayshift_effects_total",
+    "counter",
+    ("kind", "outcome"),
+    "Effects of agents: performed, replayed from the journal, failed, or with an unknown outcome.",
+)
+DIVERGENCES = Metric(
+    "dayshift_divergences_total",
+    "counter",
+    ("kind",),
+    "Calls of a later attempt that were not found, while something like them was recorded and not asked for.",
+)
 WORKER_SLOTS = Metric("dayshift_worker_slots", "sum", ("state",), "Slots of the living workers: free or busy.")
 ERRORS = Metric("dayshift_errors_total", "counter", ("where", "type"), "What failed, by place and kind.")
 LEDGER_COMMIT = Metric(
@@ -81,6 +93,8 @@ METRICS = (
     QUEUE_OLDEST,
     TASK_QUEUED,
     TASK_DURATION,
+    EFFECTS,
+    DIVERGENCES,
     WORKER_SLOTS,
     ERRORS,
     LEDGER_COMMIT,

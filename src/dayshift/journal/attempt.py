@@ -1,0 +1,272 @@
+"""The journal of one attempt: what earlier attempts did, and what this one does.
+
+    take(call) ── found ──▶ the effect of an earlier attempt: hand its result on, do nothing
+        └── None ──▶ begin(call) ──do it──▶ record(draft, result) ──commit──▶ hand the result on
+                                    ├─────▶ failed(draft, error)    recorded before the next effect, or never
+                                    └─────▶ drawn(draft, value)     likewise
+
+**Occurrences.** Two equal calls of one attempt are two effects. They are numbered when they are *recorded*, not when they
+begin: so it does not matter which of two that run side by side comes first. A later attempt takes the lowest that it has not
+used, and what it has to do itself is given the lowest that is free. Only what must be named to others before it is done (an
+idempotency key, a beginning that is written down) is numbered then.
+
+**Failures.** An error that the agent was handed, and went on from, is part of what happened: a replay must fail there
+again, or the agent would go another way. The error that ended an attempt is the very thing that the next attempt is for.
+Which of the two it is, only what comes next can tell; so a failure waits here until there is a next effect, or the end.
+
+**Values** (the time, a random number) cost nothing to draw again, and matter only to what is made of them. So they wait in
+the same way, and cost no commit of their own.
+
+**The law.** No attempt works with an answer that is not the recorded one. So `record` answers with the effect that stands,
+which is the one to hand on: nearly always it is the one that was handed in.
+
+Used from the event loop and from the threads of plain functions: finding and counting is locked, writing is done by the
+loop.
+"""
+
+import asyncio
+import threading
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import count
+
+import msgspec
+from msgspec import Struct
+
+from dayshift.domain import clock, ids
+from dayshift.domain.effect import Effect, EffectStatus
+from dayshift.domain.errors import Diverged
+from dayshift.domain.task import Usage
+from dayshift.journal.causes import causes_of
+from dayshift.journal.divergence import Divergence, divergence_of
+from dayshift.journal.keys import Call, canonical_json, name_of_emit, names_in
+from dayshift.journal.results import pack
+from dayshift.journal.writer import Writer
+
+
+class Draft(Struct, frozen=True):
+    """An effect that has begun. Its id is made now, so that its outcome can be told again."""
+
+    id: str
+    call: Call
+    started_at: datetime
+
+
+class _Waiting(Struct, frozen=True):
+    """Recorded before the next effect. `error` is what a failure handed to the agent; None for a value."""
+
+    draft: Draft
+    status: EffectStatus
+    result: bytes
+    error: object | None = None
+
+
+class AttemptJournal:
+    """Opened by `Journal.open`. `may_act` raises when this attempt must not do anything any more."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        *,
+        task_id: str,
+        attempt: int,
+        effects: Sequence[Effect],
+        may_act: Callable[[], None],
+        strict: bool = False,
+    ) -> None:
+        self._strict = strict
+        self._writer = writer
+        self._task_id = task_id
+        self.attempt = attempt
+        self._may_act = may_act
+        self._lock = threading.Lock()
+        self._unused: dict[bytes, deque[Effect]] = defaultdict(deque)
+        self._occurrences: dict[bytes, set[int]] = defaultdict(set)  # those that are given
+        self._given: dict[str, int] = {}  # occurrences, by draft
+        self._taken: list[Effect] = []
+        self._missed: list[tuple[Call, Divergence]] = []
+        self._waiting: list[_Waiting] = []
+        self._usage = Usage()
+        self._emitted = Counter[bytes]()  # by earlier attempts, and not again by this one
+        self._emits: list[bytes] = []  # by this one, since its latest effect
+        for effect in sorted(effects, key=lambda effect: effect.occurrence):
+            self._unused[effect.key].append(effect)
+            self._occurrences[effect.key].add(effect.occurrence)
+            self._emitted.update(names_in(effect.emits))
+            if effect.usage is not None:
+                self._usage += effect.usage
+
+    @classmethod
+    def forgetful(cls) -> "AttemptJournal":
+        """A journal without a ledger behind it, for code that runs outside of a task."""
+        return cls(_Nowhere(), task_id="local", attempt=1, effects=(), may_act=lambda: None)
+
+    def take(self, call: Call) -> Effect | None:
+        """What an earlier attempt recorded of this call, once for each; None when it has to be done.
+
+        Raises Diverged instead, if the agent is strict and something like it is recorded and unused.
+        """
+        with self._lock:
+            found = self._unused.get(call.key)
+            if found:
+                effect = found.popleft()
+                self._taken.append(effect)
+                return effect
+            divergence = divergence_of(call, self._left())
+            if divergence is not None:
+                self._missed.append((call, divergence))
+                if self._strict:
+                    raise Diverged(divergence.message(call))
+            return None
+
+    def begin(self, call: Call) -> Draft:
+        """Say that the call is about to be made. Raises Superseded when this attempt must not act any more."""
+        self._may_act()
+        return Draft(ids.new(ids.EFFECT), call, clock.now())
+
+    def begin_again(self, effect: Effect, call: Call) -> Draft:
+        """Do what an earlier attempt has begun and left without an outcome, in its place."""
+        self._may_act()
+        with self._lock:
+            self._given[effect.id] = effect.occurrence
+        return Draft(effect.id, call, clock.now())
+
+    def idempotency_key(self, draft: Draft) -> str:
+        """Names this very effect to whoever does it: the same in every attempt, and for no other effect."""
+        return f"{self._task_id}-{draft.call.key.hex()}-{self._occurrence_of(draft)}"
+
+    async def unknown(self, effect: Effect) -> None:
+        """Nobody can say whether it was done: write that down, for the person who finds out."""
+        await self._writer.write(msgspec.structs.replace(effect, attempt=self.attempt, status=EffectStatus.UNKNOWN))
+
+    async def begun(self, draft: Draft) -> Effect:
+        """Write down that it has begun, before it is done: for what must never be done blindly twice."""
+        await self._settle_waiting()
+        return await self._write(draft, EffectStatus.STARTED, None, None)
+
+    async def record(
+        self, draft: Draft, result: bytes, usage: Usage | None = None, *, handed_on: bool = False
+    ) -> Effect:
+        """Commit what the call gave; answers with the effect that stands. Raises Superseded.
+
+        `handed_on`: the agent has it already, as it has a stream that came bit by bit; then this is what stands.
+        """
+        await self._settle_waiting()
+        return await self._write(draft, EffectStatus.DONE, result, usage, handed_on=handed_on)
+
+    def failed(self, draft: Draft, error: object, result: bytes) -> None:
+        """The call failed, and the agent is handed `error`: an exception, or the response that an SDK makes one of.
+
+        `result` says what a replay hands it.
+        """
+        with self._lock:
+            self._waiting.append(_Waiting(draft, EffectStatus.FAILED, result, error))
+
+    def retract(self, call: Call) -> None:
+        """What the latest try of this call came to was never handed to the agent: whoever made it tries again."""
+        with self._lock:
+            for one in reversed(self._waiting):
+                if one.error is not None and one.draft.call.key == call.key:
+                    self._waiting.remove(one)
+                    return
+
+    def drawn(self, draft: Draft, value: bytes) -> None:
+        """The agent is handed a value that another attempt could draw as well, and must not once something is made of it."""
+        with self._lock:
+            self._waiting.append(_Waiting(draft, EffectStatus.DONE, value))
+
+    async def settle(self, ended_by: BaseException | None) -> None:
+        """The attempt is over: record the failures that it survived, which is all but the one that ended it."""
+        causes = {id(cause) for cause in causes_of(ended_by)}
+        with self._lock:
+            self._waiting = [one for one in self._waiting if one.error is not None and id(one.error) not in causes]
+        await self._settle_waiting()
+
+    @property
+    def usage(self) -> Usage:
+        """What the task has used, in all its attempts: every call that is in the journal was paid for once."""
+        replayed = sum(effect.usage.llm_calls for effect in self.taken() if effect.usage is not None)
+        return self._usage + Usage(replayed_calls=replayed)
+
+    def is_emitted(self, event: bytes) -> bool:
+        """Whether an earlier attempt has told the stream of this; if not, that this one does is noted with its next effect."""
+        name = name_of_emit(event)
+        with self._lock:
+            if self._emitted[name] > 0:
+                self._emitted[name] -= 1
+                return True
+            self._emits.append(name)
+            return False
+
+    def left(self) -> list[Effect]:
+        """What earlier attempts recorded and this one has not asked for, in the order in which it was done."""
+        with self._lock:
+            return self._left()
+
+    def taken(self) -> list[Effect]:
+        """What this attempt was given instead of doing it."""
+        with self._lock:
+            return list(self._taken)
+
+    def divergences(self) -> list[tuple[Call, Divergence]]:
+        """The calls that were not found although something like them is still unused."""
+        with self._lock:
+            left = {effect.id for effect in self._left()}
+            return [(call, divergence) for call, divergence in self._missed if divergence.effect.id in left]
+
+    def _left(self) -> list[Effect]:
+        return sorted((effect for unused in self._unused.values() for effect in unused), key=lambda effect: effect.id)
+
+    async def _settle_waiting(self) -> None:
+        """Commit them before what was made of them: one that comes alone would be found by nobody."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        await asyncio.gather(*(self._write(one.draft, one.status, one.result, None) for one in waiting))
+
+    async def _write(
+        self, draft: Draft, status: EffectStatus, result: bytes | None, usage: Usage | None, *, handed_on: bool = False
+    ) -> Effect:
+        stands = await self._writer.write(self._place(draft, status, result, usage), handed_on=handed_on)
+        if stands.usage is not None:
+            self._usage += stands.usage
+        return stands
+
+    def _occurrence_of(self, draft: Draft) -> int:
+        """The lowest that is free for its key; what has been given one keeps it."""
+        with self._lock:
+            occurrence = self._given.get(draft.id)
+            if occurrence is None:
+                taken = self._occurrences[draft.call.key]
+                occurrence = self._given[draft.id] = next(number for number in count() if number not in taken)
+                taken.add(occurrence)
+            return occurrence
+
+    def _take_emits(self) -> bytes | None:
+        with self._lock:
+            emits, self._emits = self._emits, []
+        return b"".join(emits) or None
+
+    def _place(self, draft: Draft, status: EffectStatus, result: bytes | None, usage: Usage | None) -> Effect:
+        call, occurrence = draft.call, self._occurrence_of(draft)
+        return Effect(
+            id=draft.id,
+            task_id=self._task_id,
+            key=call.key,
+            occurrence=occurrence,
+            attempt=self.attempt,
+            kind=call.kind,
+            name=call.name,
+            status=status,
+            started_at=draft.started_at,
+            finished_at=None if result is None else clock.now(),
+            digests=canonical_json(call.digests) if call.digests else None,
+            emits=self._take_emits(),
+            usage=usage,
+            result=None if result is None else pack(result),
+        )
+
+
+class _Nowhere:
+    async def write(self, effect: Effect, *, handed_on: bool = False) -> Effect:  # noqa: ARG002 - the protocol names it
+        return effect

@@ -1,0 +1,70 @@
+"""The journal's service: loads what a task has done, and writes what it does.
+
+An effect's answer is not handed on before its commit. While the ledger is away the effects wait in memory, as the outcomes
+of attempts do: they were paid for. `is_backed_up` tells the worker to claim nothing more meanwhile.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from dayshift.domain.events import Diverged, EffectsEnded
+from dayshift.domain.task import Started
+from dayshift.journal.attempt import AttemptJournal
+from dayshift.journal.writer import AttemptWriter, EffectCommits
+from dayshift.ledger import Ledger
+from dayshift.telemetry import emit
+
+BACKED_UP_BYTES = 16 * 1024 * 1024
+BACKED_UP_SECONDS = 2.0
+
+
+class Journal:
+    """One a process."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._commits = EffectCommits("effect", ledger.effects.record, max_pending_bytes=None)
+
+    @property
+    def is_backed_up(self) -> bool:
+        """Effects wait for the ledger: claim nothing more until they are written."""
+        return self._commits.pending_bytes > BACKED_UP_BYTES or self._commits.waiting_seconds > BACKED_UP_SECONDS
+
+    async def open(
+        self,
+        started: Started,
+        worker_id: str,
+        *,
+        may_act: Callable[[], None],
+        on_cancelled: Callable[[], None],
+        strict: bool = False,
+    ) -> AttemptJournal:
+        """The journal of an attempt, loaded after its start: nothing can be added to it by an older one any more.
+
+        `may_act` raises when the attempt must not do anything any more; `on_cancelled` hears that a person wants the task
+        cancelled. Raises `LedgerAway`; safe to repeat.
+        """
+        effects = [] if started.attempt == 1 else await self._ledger.effects.of_task(started.id)
+        writer = AttemptWriter(self._ledger, self._commits, worker_id, on_cancelled)
+        return AttemptJournal(
+            writer, task_id=started.id, attempt=started.attempt, effects=effects, may_act=may_act, strict=strict
+        )
+
+    async def close(self, attempt_journal: AttemptJournal, ended_by: BaseException | None) -> None:
+        """The attempt's code has ended: record the failures that it survived, and which effects were replayed to it."""
+        await attempt_journal.settle(ended_by)
+        _tell_divergences(attempt_journal)
+        taken = attempt_journal.taken()
+        if taken:
+            for kind, count in Counter(effect.kind for effect in taken).items():
+                emit(EffectsEnded(kind=kind, outcome="replayed", count=count))
+            await self._ledger.effects.mark_replayed(taken, attempt_journal.attempt)
+
+    async def written(self) -> None:
+        """Wait until every effect that was handed in is written."""
+        await self._commits.all_answered()
+
+
+def _tell_divergences(attempt_journal: AttemptJournal) -> None:
+    for call, divergence in attempt_journal.divergences():
+        emit(Diverged(kind=call.kind, name=call.name, effect_id=divergence.effect.id, part=divergence.part))

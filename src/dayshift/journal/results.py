@@ -1,0 +1,29 @@
+"""Results on their way into the journal and out of it: compressed where that saves something.
+
+The first byte says how the rest is written, so that a later release may choose another way.
+"""
+
+import zstandard
+
+_PLAIN, _ZSTD = b"\x00", b"\x01"
+WORTH_COMPRESSING_BYTES = 256
+_LEVEL = 1  # an answer of 10 kB takes 30 microseconds; level 3 takes twice that and saves 4 % more
+
+
+def pack(result: bytes) -> bytes:
+    """A result as it is stored."""
+    if len(result) >= WORTH_COMPRESSING_BYTES:
+        compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(result)
+        if len(compressed) < len(result):
+            return _ZSTD + compressed
+    return _PLAIN + result
+
+
+def unpack(stored: bytes) -> bytes:
+    """The result of what was stored. Raises ValueError when it is none of ours."""
+    way, rest = stored[:1], stored[1:]
+    if way == _PLAIN:
+        return rest
+    if way != _ZSTD:
+        raise ValueError(f"a stored result begins with {way!r}, which this release does not know; upgrade the workers")
+    return zstandard.ZstdDecompressor().decompress(rest)
