@@ -1,0 +1,16 @@
+"""Meets LLM calls below the clients that make them, so that no agent and no framework has to be changed.
+
+core.py      what is done with a call: answered from the journal, or made and recorded. Knows no HTTP library
+answers.py   an answer as it is kept
+addresses.py which requests are calls at all
+httpx.py     the two libraries that the official SDKs use, httpx and httpx2: async and plain, whole answers and streams
+threads.py   carries the task into the threads that an agent starts
+installing.py puts it into this process, and takes it out again
+"""
+
+from dayshift.llm.capture.addresses import Address, Addresses
+from dayshift.llm.capture.answers import Answer
+from dayshift.llm.capture.core import Recorder, current_recorder, record_calls_with
+from dayshift.llm.capture.installing import capturing
+
+__all__ = ["Address", "Addresses", "Answer", "Recorder", "capturing", "current_recorder", "record_calls_with"]

@@ -1,0 +1,88 @@
+"""What is done with a call, whatever library it comes through.
+
+    take(question) ── found ──▶ the kept answer
+        └── None ──▶ begin ──send──▶ whole answer: record, and hand on what stands
+                                ├──▶ stream: hand on event by event; before the last one, record
+                                └──▶ failure: hand it on; it is recorded once the agent has gone on
+
+**A stream** is passed on as it comes, since somebody may be reading it live. Its last event is held back until the commit: a
+reader that has seen the end may act on it, and by then the answer must be safe. A stream that breaks is not recorded. One that
+its reader leaves is recorded as far as it was read, as that is what the agent works with.
+
+**Retries by an SDK are one effect.** An SDK that tries again says so in a header. What the try before came to was handed to
+the SDK and not to the agent, so it is taken back.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from dayshift.domain.task import Usage
+from dayshift.llm.capture.answers import Answer
+from dayshift.llm.formats import Event, Format
+from dayshift.llm.request import Question
+
+RETRY_HEADER = "x-stainless-retry-count"
+
+
+class Recorder(Protocol):
+    """The journal of the task that runs, as far as calls need it. `here` stands for the thread of plain code."""
+
+    def take(self, question: Question) -> Answer | None: ...
+
+    def begin(self, question: Question) -> Any: ...
+
+    async def record(self, draft: Any, answer: Answer, usage: Usage) -> Answer: ...
+
+    def record_here(self, draft: Any, answer: Answer, usage: Usage) -> Answer: ...
+
+    def failed(self, draft: Any, answer: Answer, response: object) -> None: ...
+
+    def retract(self, question: Question) -> None: ...
+
+
+_recorder: ContextVar[Recorder | None] = ContextVar("dayshift_recorder", default=None)
+
+
+def record_calls_with(recorder: Recorder) -> None:
+    """From here on, LLM calls made below are recorded by it."""
+    _recorder.set(recorder)
+
+
+def current_recorder() -> Recorder | None:
+    """Of the task that runs here; None outside of tasks."""
+    return _recorder.get()
+
+
+def is_retry(headers: Mapping[str, str]) -> bool:
+    """Whether an SDK says that it tries again."""
+    return headers.get(RETRY_HEADER, "0") not in {"", "0"}
+
+
+class Reading:
+    """A stream on its way through us: what has come of it so far."""
+
+    def __init__(self, api: Format, status: int, headers: list[tuple[str, str]]) -> None:
+        self._api = api
+        self._status = status
+        self._headers = headers
+        self._events: list[Event] = []
+        self.is_over = False
+
+    def is_last(self, event: Event) -> bool:
+        """Take note of an event; whether it is the one to hold back."""
+        self._events.append(event)
+        return not self.is_over and self._api.is_last(event)
+
+    def answer(self, *, is_cut: bool = False) -> Answer:
+        """What has come, as it is kept."""
+        body = b"".join(event.raw for event in self._events)
+        return Answer(status=self._status, headers=self._headers, body=body, is_stream=True, is_cut=is_cut)
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._events)
+
+    @property
+    def usage(self) -> Usage:
+        return self._api.usage_of_events(self._events)

@@ -1,0 +1,238 @@
+"""Captures what goes through httpx and httpx2, which have the same shape and are told apart by their module alone.
+
+What is replaced is a client's *choice* of a transport: it is made for every request, so clients count that were made at
+import, with transports of their own, or with mounts. Outside of tasks the choice is as it was.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from dayshift.llm.capture.addresses import Addresses
+from dayshift.llm.capture.answers import Answer, kept_headers
+from dayshift.llm.capture.core import Reading, Recorder, current_recorder, is_retry
+from dayshift.llm.formats import EventSplitter, Format
+from dayshift.llm.request import NotAQuestion, Question, question_of
+
+
+def install(library: ModuleType, addresses: Callable[[], Addresses]) -> Callable[[], None]:
+    """Capture what this library's clients send; answers what undoes it."""
+    kinds = _Kinds(library)
+    undoings = [
+        _replace(library.AsyncClient, kinds.async_transport, addresses),
+        _replace(library.Client, kinds.plain_transport, addresses),
+    ]
+
+    def undo() -> None:
+        for one in undoings:
+            one()
+
+    return undo
+
+
+def _replace(
+    client: Any, wrap: Callable[[Any, Recorder, Addresses], Any], addresses: Callable[[], Addresses]
+) -> Callable[[], None]:
+    chosen = client._transport_for_url  # noqa: SLF001 - the one place that every request passes
+
+    def choose(self: Any, url: Any) -> Any:
+        transport, recorder = chosen(self, url), current_recorder()
+        return transport if recorder is None else wrap(transport, recorder, addresses())
+
+    client._transport_for_url = choose  # noqa: SLF001 - see above
+
+    def undo() -> None:
+        client._transport_for_url = chosen  # noqa: SLF001 - see above
+
+    return undo
+
+
+_PACKING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+class _Kinds:
+    """The transports and streams of one library: its base classes are known only once it is imported."""
+
+    def __init__(self, library: ModuleType) -> None:
+        async_stream = type("RecordedAsync", (_AsyncStream, library.AsyncByteStream), {})
+        plain_stream = type("Recorded", (_PlainStream, library.SyncByteStream), {})
+        own = {"library": library}
+        self.async_transport = type(
+            "CapturedAsync", (_AsyncTransport, library.AsyncBaseTransport), own | {"stream": async_stream}
+        )
+        self.plain_transport = type(
+            "Captured", (_PlainTransport, library.BaseTransport), own | {"stream": plain_stream}
+        )
+
+
+class _Transport:
+    library: Any
+
+    def __init__(self, inner: Any, recorder: Recorder, addresses: Addresses) -> None:
+        self._inner = inner
+        self._recorder = recorder
+        self._addresses = addresses
+
+    def _question(self, request: Any, api: Format, body: bytes) -> Question | None:
+        try:
+            question = question_of(api, request.headers, body)
+        except NotAQuestion:
+            return None
+        if is_retry(request.headers):
+            self._recorder.retract(question)
+        return question
+
+    def _replayed(self, answer: Answer, request: Any) -> Any:
+        """A kept answer as the library's own response. Raises the library's error, where that was the answer."""
+        if answer.error is not None:
+            kind, words = answer.error
+            raise getattr(self.library, kind, self.library.TransportError)(words, request=request)
+        return self.library.Response(answer.status, headers=answer.headers, content=answer.body, request=request)
+
+    def _failed(self, draft: Any, error: Exception) -> None:
+        self._recorder.failed(draft, Answer(status=0, error=(type(error).__name__, str(error))), error)
+
+    def _answer(self, response: Any, body: bytes) -> Answer:
+        return Answer(status=response.status_code, headers=kept_headers(response.headers.multi_items()), body=body)
+
+    def _refused(self, draft: Any, response: Any, body: bytes) -> Any:
+        """A failure that was answered, with all its headers: they say when to try again."""
+        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _PACKING]
+        made = self.library.Response(response.status_code, headers=headers, content=body, request=response.request)
+        self._recorder.failed(draft, self._answer(response, body), made)
+        return made
+
+    def _reading(self, api: Format, response: Any) -> Reading:
+        return Reading(api, response.status_code, kept_headers(response.headers.multi_items()))
+
+    def _unpacked(self, response: Any) -> Any:
+        """The same response for ourselves, so that the library undoes its encoding."""
+        return self.library.Response(response.status_code, headers=response.headers, stream=response.stream)
+
+    def _streaming(self, response: Any, stream: Any) -> Any:
+        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _PACKING]
+        extensions = response.extensions
+        return self.library.Response(response.status_code, headers=headers, stream=stream, extensions=extensions)
+
+
+class _AsyncTransport(_Transport):
+    stream: Any
+
+    async def handle_async_request(self, request: Any) -> Any:
+        api = self._addresses.format_of(request.method, request.url)
+        question = None if api is None else self._question(request, api, await request.aread())
+        if api is None or question is None:
+            return await self._inner.handle_async_request(request)
+        kept = self._recorder.take(question)
+        if kept is not None:
+            return self._replayed(kept, request)
+        return await self._ask(request, api, question)
+
+    async def _ask(self, request: Any, api: Format, question: Question) -> Any:
+        draft = self._recorder.begin(question)
+        try:
+            response = await self._inner.handle_async_request(request)
+            if question.streams and response.status_code == 200:
+                reading = self._reading(api, response)
+                return self._streaming(response, self.stream(self._recorder, draft, reading, self._unpacked(response)))
+            body = await self._unpacked(response).aread()
+        except self.library.TransportError as error:
+            self._failed(draft, error)
+            raise
+        response.request = request
+        if not response.is_success:
+            return self._refused(draft, response, body)
+        return self._replayed(
+            await self._recorder.record(draft, self._answer(response, body), api.usage_of(body)), request
+        )
+
+
+class _PlainTransport(_Transport):
+    stream: Any
+
+    def handle_request(self, request: Any) -> Any:
+        api = self._addresses.format_of(request.method, request.url)
+        question = None if api is None else self._question(request, api, request.read())
+        if api is None or question is None:
+            return self._inner.handle_request(request)
+        kept = self._recorder.take(question)
+        if kept is not None:
+            return self._replayed(kept, request)
+        return self._ask(request, api, question)
+
+    def _ask(self, request: Any, api: Format, question: Question) -> Any:
+        draft = self._recorder.begin(question)
+        try:
+            response = self._inner.handle_request(request)
+            if question.streams and response.status_code == 200:
+                reading = self._reading(api, response)
+                return self._streaming(response, self.stream(self._recorder, draft, reading, self._unpacked(response)))
+            body = self._unpacked(response).read()
+        except self.library.TransportError as error:
+            self._failed(draft, error)
+            raise
+        response.request = request
+        if not response.is_success:
+            return self._refused(draft, response, body)
+        return self._replayed(
+            self._recorder.record_here(draft, self._answer(response, body), api.usage_of(body)), request
+        )
+
+
+class _Stream:
+    """A provider's stream on its way to its reader."""
+
+    def __init__(self, recorder: Recorder, draft: Any, reading: Reading, upstream: Any) -> None:
+        self._recorder = recorder
+        self._draft = draft
+        self._reading = reading
+        self._upstream = upstream
+        self._splitter = EventSplitter()
+
+    def _should_keep_a_part(self) -> bool:
+        """The reader leaves of its own will, having read something: that is what it works with."""
+        return self._reading.has_begun and not self._reading.is_over
+
+
+class _AsyncStream(_Stream):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._upstream.aiter_bytes():
+            for event in self._splitter.feed(chunk):
+                if self._reading.is_last(event):
+                    await self._recorder.record(self._draft, self._reading.answer(), self._reading.usage)
+                    self._reading.is_over = True
+                yield event.raw
+        self._reading.is_over = True  # broken off by the provider: not recorded, and not to be
+        if self._splitter.rest:
+            yield self._splitter.rest
+
+    async def aclose(self) -> None:
+        try:
+            task = asyncio.current_task()
+            if self._should_keep_a_part() and not (task is not None and task.cancelling()):
+                self._reading.is_over = True
+                await self._recorder.record(self._draft, self._reading.answer(is_cut=True), self._reading.usage)
+        finally:
+            await self._upstream.aclose()
+
+
+class _PlainStream(_Stream):
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._upstream.iter_bytes():
+            for event in self._splitter.feed(chunk):
+                if self._reading.is_last(event):
+                    self._recorder.record_here(self._draft, self._reading.answer(), self._reading.usage)
+                    self._reading.is_over = True
+                yield event.raw
+        self._reading.is_over = True
+        if self._splitter.rest:
+            yield self._splitter.rest
+
+    def close(self) -> None:
+        try:
+            if self._should_keep_a_part():
+                self._reading.is_over = True
+                self._recorder.record_here(self._draft, self._reading.answer(is_cut=True), self._reading.usage)
+        finally:
+            self._upstream.close()

@@ -1,0 +1,62 @@
+"""What every format says of its API."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dayshift.domain.task import Usage
+from dayshift.llm.formats.sse import Event
+
+Body = Mapping[str, Any]
+
+
+class Format(Struct, frozen=True, kw_only=True):
+    """One API of a provider.
+
+    `path` is below the provider's address. `ignored` are the fields that do not change what is asked for. `headers` are
+    those that do. `messages_in` names the field whose items are compared one by one. `is_last` knows the event that ends a
+    stream, `usage_in` what an answer or an event says of tokens.
+    """
+
+    name: str
+    path: str
+    ignored: frozenset[str]
+    headers: tuple[str, ...] = ()
+    messages_in: str
+    is_last: Callable[[Event], bool]
+    usage_in: Callable[[Body], Usage | None]
+
+    def usage_of(self, answer: bytes) -> Usage:
+        """What a whole answer used; a call without tokens when it does not say."""
+        return self.usage_in(_object(answer)) or Usage(llm_calls=1)
+
+    def usage_of_events(self, events: list[Event]) -> Usage:
+        """What a stream used: the last word counts for each number."""
+        total = Usage(llm_calls=1)
+        for event in events:
+            said = self.usage_in(_object(event.data))
+            if said is not None:
+                total = Usage(
+                    llm_calls=1,
+                    input_tokens=said.input_tokens or total.input_tokens,
+                    output_tokens=said.output_tokens or total.output_tokens,
+                    cached_tokens=said.cached_tokens or total.cached_tokens,
+                )
+        return total
+
+
+def _object(text: bytes) -> Body:
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def number(body: Any, *path: str) -> int:
+    """A count somewhere in a body; 0 where it is missing or no number."""
+    for name in path:
+        body = body.get(name) if isinstance(body, dict) else None
+    return body if isinstance(body, int) and not isinstance(body, bool) else 0

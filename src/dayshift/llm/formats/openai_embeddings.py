@@ -1,0 +1,13 @@
+"""OpenAI embeddings, which are never streamed."""
+
+from dayshift.llm.formats.format import Format
+from dayshift.llm.formats.openai_chat import IGNORED, usage_in
+
+EMBEDDINGS = Format(
+    name="embeddings",
+    path="/embeddings",
+    ignored=IGNORED,
+    messages_in="input",
+    is_last=lambda _event: False,
+    usage_in=usage_in,
+)
