@@ -26,6 +26,8 @@ from dayshift.domain.events import Note
 from dayshift.embedded import Engines, LocalModel, running_engines, start_engines, start_local_model
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
+from dayshift.llm.capture import Addresses, capturing
+from dayshift.llm.providers import known_addresses
 from dayshift.settings import LiveSettings, SettingsStore
 from dayshift.supervisor import Child, Command, Lifecycle, Machine, Plan, adopt, listen
 from dayshift.tasks.patience import until_answered
@@ -214,6 +216,27 @@ async def _work(
     alone_with: str | None,
 ) -> None:
     lifecycle.watch()
+    with capturing(_addresses(config)):  # before the author's code is imported, and whatever it holds on to
+        await _run_worker(
+            config, lifecycle, file, worker_id, slots=slots, grace_seconds=grace_seconds, alone_with=alone_with
+        )
+
+
+def _addresses(config: Config) -> Callable[[], Addresses]:
+    addresses = known_addresses(openai_base_url=config.openai_base_url, anthropic_base_url=config.anthropic_base_url)
+    return lambda: addresses
+
+
+async def _run_worker(
+    config: Config,
+    lifecycle: Lifecycle,
+    file: str,
+    worker_id: str,
+    *,
+    slots: int,
+    grace_seconds: float,
+    alone_with: str | None,
+) -> None:
     loaded = agents.load(file, version=config.version)
     config = msgspec.structs.replace(located(config), version=loaded.version)
     worker: Worker | None = None

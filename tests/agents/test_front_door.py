@@ -3,7 +3,19 @@ from dayshift import agents
 
 
 def test_the_public_names_are_exactly_these_and_sorted():
-    assert dayshift.__all__ == sorted(dayshift.__all__) == ["Context", "Fatal", "Retry", "agent", "current"]
+    assert (
+        dayshift.__all__
+        == sorted(dayshift.__all__)
+        == [
+            "Context",
+            "Fatal",
+            "NotPerformed",
+            "Retry",
+            "agent",
+            "current",
+            "tool",
+        ]
+    )
     assert all(hasattr(dayshift, name) for name in dayshift.__all__)
 
 

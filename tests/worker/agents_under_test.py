@@ -125,3 +125,32 @@ async def asks_model(ctx: Context, question: str) -> str | None:
     note(ctx.task_id)
     answer = await ctx.openai().chat.completions.create(model="m", messages=[{"role": "user", "content": question}])
     return answer.choices[0].message.content
+
+
+@agent
+async def converses(ctx: Context, turns: int, streams: bool) -> list[str]:
+    """A conversation with a model, each question with all that was said before; every third turn a step in between."""
+    said: list[str] = []
+    messages = [{"role": "user", "content": f"begin {ctx.task_id}"}]
+    for turn in range(turns):
+        text = await (ask_streaming(ctx, messages) if streams else ask(ctx, messages))
+        said.append(text)
+        messages += [{"role": "assistant", "content": text}, {"role": "user", "content": f"and {turn}?"}]
+        if turn % 3 == 2:
+            messages[-1]["content"] += await ctx.step(look_up, turn)
+    return said
+
+
+async def ask(ctx: Context, messages: list) -> str:
+    answer = await ctx.openai().chat.completions.create(model="m", messages=messages)
+    return answer.choices[0].message.content
+
+
+async def ask_streaming(ctx: Context, messages: list) -> str:
+    chunks = await ctx.openai().chat.completions.create(model="m", messages=messages, stream=True)
+    return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks if chunk.choices])
+
+
+async def look_up(turn: int) -> str:
+    await asyncio.sleep(0.01)
+    return f" by the way, {turn}"

@@ -17,6 +17,8 @@ from dayshift.domain.settings import Settings
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
+from dayshift.llm.capture import Addresses, capturing
+from dayshift.llm.providers import known_addresses
 from dayshift.tasks.announce import Announce
 from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.policy import Policy
@@ -126,14 +128,21 @@ async def working(house: House, **options) -> AsyncIterator[Worker]:
     ready = asyncio.Event()
     end = subscribe(WorkerReady, lambda _: ready.set())
     worker = house.make_worker(load(str(AGENTS)), **options)
-    running = asyncio.create_task(worker.run())
-    await asyncio.wait_for(ready.wait(), 30)
-    end()
-    try:
-        yield worker
-    finally:
-        worker.stop_hard()
-        await asyncio.wait_for(running, 30)
+    with capturing(addresses_now):
+        running = asyncio.create_task(worker.run())
+        await asyncio.wait_for(ready.wait(), 30)
+        end()
+        try:
+            yield worker
+        finally:
+            worker.stop_hard()
+            await asyncio.wait_for(running, 30)
+
+
+def addresses_now() -> Addresses:
+    """Of the providers that the environment names at this moment."""
+    named = {name: os.environ.get(name.upper()) for name in ("openai_base_url", "anthropic_base_url")}
+    return known_addresses(**named)
 
 
 def agents_under_test() -> ModuleType:

@@ -6,12 +6,18 @@ import signal
 import sys
 
 from dayshift.agents import load
+from dayshift.llm.capture import capturing
 from dayshift.worker import Lease
-from tests.worker.house import AGENTS, House, opened
+from tests.worker.house import AGENTS, House, addresses_now, opened
 
 
 async def main(words: list[str]) -> None:
     house = House(os.environ["HOUSE_DATABASE"], os.environ["HOUSE_VALKEY"])
+    with capturing(addresses_now):
+        await work(house, words)
+
+
+async def work(house: House, words: list[str]) -> None:
     async with opened(house, rebuild=False):
         loop = asyncio.get_running_loop()
         alone = words[0] == "alone"

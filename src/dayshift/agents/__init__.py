@@ -2,12 +2,14 @@
 
 from dayshift.agents.context import Context, Conversation, EmitSink, bind, current
 from dayshift.agents.declaration import agent
+from dayshift.agents.effects import Effects
 from dayshift.agents.errors import Fatal, Retry
 from dayshift.agents.loading import LoadedAgents, load
 from dayshift.agents.model_use import asks_for_model
 from dayshift.agents.registered import Agent
 from dayshift.agents.sdk import close_clients
-from dayshift.agents.usage import CallMeter, add_usage
+from dayshift.agents.tools import NotPerformed, UnknownOutcome, tool
+from dayshift.agents.usage import CallMeter
 from dayshift.agents.values import Unencodable
 
 __all__ = [
@@ -15,16 +17,19 @@ __all__ = [
     "CallMeter",
     "Context",
     "Conversation",
+    "Effects",
     "EmitSink",
     "Fatal",
     "LoadedAgents",
+    "NotPerformed",
     "Retry",
     "Unencodable",
-    "add_usage",
+    "UnknownOutcome",
     "agent",
     "asks_for_model",
     "bind",
     "close_clients",
     "current",
     "load",
+    "tool",
 ]

@@ -5,14 +5,22 @@ from collections.abc import Awaitable, Callable, Generator
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import msgspec
 
 from dayshift.agents import sdk
-from dayshift.agents.usage import CallMeter, count_calls_with
+from dayshift.agents.drawing import draw_now, draw_random, draw_uuid
+from dayshift.agents.effects import Effects, journal_with
+from dayshift.agents.gathering import gather
+from dayshift.agents.llm_calls import LlmCalls
+from dayshift.agents.steps import run_step
+from dayshift.agents.usage import CallMeter
 from dayshift.agents.values import Unencodable, encode_value
 from dayshift.domain import clock
 from dayshift.domain.errors import WrongUse
+from dayshift.journal import AttemptJournal
+from dayshift.llm.capture import record_calls_with
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -35,8 +43,11 @@ class _Nothing:
         yield  # makes this a generator, which is what `await` asks for
 
 
+NOTHING = _Nothing()
+
+
 def _drop(_event: bytes) -> Awaitable[None]:
-    return _Nothing()
+    return NOTHING
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -59,10 +70,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     _deadline_mono: float
     _sink: EmitSink
     _meter: CallMeter
+    _effects: Effects
 
     @classmethod
     def local(cls, agent: str = "local", *, timeout: float = 300) -> "Context":
-        """A context for calling an agent by hand, in a notebook or a test: what it emits goes nowhere."""
+        """A context for calling an agent by hand, in a notebook or a test: what it emits goes nowhere, and what it does is
+        forgotten.
+        """
         return cls(
             task_id="local",
             agent=agent,
@@ -75,6 +89,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             _deadline_mono=clock.monotonic_seconds() + timeout,
             _sink=_drop,
             _meter=CallMeter(),
+            _effects=Effects(AttemptJournal.forgetful(), loop=None),
         )
 
     def __repr__(self) -> str:
@@ -88,9 +103,36 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def emit(self, name: str, /, **fields: Any) -> Awaitable[None]:
         """Send an event to the task's live stream. Await it in async code; a plain function need not.
 
-        The event is on its way when this returns. Streams are live, not durable: while Valkey is away it is lost.
+        The event is on its way when this returns. Streams are live, not durable: while Valkey is away it is lost. What an
+        earlier attempt has sent before something that is in the journal is not sent again.
         """
-        return self._sink(_encode_event(name, fields))
+        event = _encode_event(name, fields)
+        return NOTHING if self._effects.journal.is_emitted(event) else self._sink(event)
+
+    def step(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call a function, async or plain, and journal its result: a later attempt is given it, and does not call again.
+
+        Await it in async code; a plain agent gets the result itself. The result goes through JSON, and is of the type that
+        the function's hint names. Raises what the function raises, also when it is replayed; `Fatal` when the result
+        cannot be recorded.
+        """
+        return run_step(self._effects, function, args, kwargs)
+
+    async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
+        """Await several things at once; their results in order. The first error is raised, and ends the others."""
+        return await gather(*branches)
+
+    def now(self) -> datetime:
+        """The time, aware and in UTC; a later attempt is given the same."""
+        return draw_now(self._effects)
+
+    def random(self) -> float:
+        """A number from 0 up to 1; a later attempt is given the same."""
+        return draw_random(self._effects)
+
+    def uuid(self) -> UUID:
+        """A random UUID; a later attempt is given the same."""
+        return draw_uuid(self._effects)
 
     async def sleep(self, seconds: float) -> None:
         """Wait so many seconds."""
@@ -119,7 +161,8 @@ def current() -> Context:
 def bind(context: Context) -> None:
     """Make `context` the current one for the rest of this asyncio task (or of this copy of the contextvars)."""
     _current.set(context)
-    count_calls_with(context._meter)  # noqa: SLF001 - private to authors, not to this file
+    journal_with(context._effects)  # noqa: SLF001 - private to authors, not to this file
+    record_calls_with(LlmCalls(context._effects, context._meter))  # noqa: SLF001 - private to authors, not to this file
 
 
 def _encode_event(name: str, fields: dict[str, Any]) -> bytes:

@@ -27,6 +27,7 @@ class Retry(Exception):
 class Fatal(Exception):
     """Do not try again: the task fails with this message, or the exception that was caught, however many attempts are left."""
 
+    code = "fatal"  # how the dead letter is named
     message: str = ""  # of a subclass that does not call this constructor
 
     def __init__(self, message: str | BaseException) -> None:

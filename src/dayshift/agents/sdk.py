@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
-from dayshift.agents.usage import event_hooks
 from dayshift.domain.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -61,22 +60,22 @@ def _shared(clients: "_Clients[Client]", task_id: str, make: Callable[[], Client
 
 def _make_openai() -> "AsyncOpenAI":
     try:
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
+        from openai import AsyncOpenAI, OpenAIError
     except ImportError as error:
         raise _missing("ctx.openai()", "openai", error) from error
     try:
-        return AsyncOpenAI(http_client=DefaultAsyncHttpxClient(event_hooks=event_hooks()))
+        return AsyncOpenAI()
     except OpenAIError as error:
         raise WrongUse(f"ctx.openai(): {error}") from error
 
 
 def _make_anthropic() -> "AsyncAnthropic":
     try:
-        from anthropic import AnthropicError, AsyncAnthropic, DefaultAsyncHttpxClient
+        from anthropic import AnthropicError, AsyncAnthropic
     except ImportError as error:
         raise _missing("ctx.anthropic()", "anthropic", error) from error
     try:
-        return AsyncAnthropic(http_client=DefaultAsyncHttpxClient(event_hooks=event_hooks()))
+        return AsyncAnthropic()
     except AnthropicError as error:
         raise WrongUse(f"ctx.anthropic(): {error}") from error
 

@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from dayshift.domain.api_keys import ADMIN, READ, SUBMIT
 from dayshift.domain.task import Task
+from dayshift.gateway.effects import EffectsDoor, EffectView, Resolution
 from dayshift.gateway.events import After, Events
 from dayshift.gateway.home import welcome
 from dayshift.gateway.keys import KeyRequest, Keys, ShownKey
@@ -124,6 +125,30 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             summary="List dead letters, newest first",
             query=Page,
             answers={200: list[Task], 422: Problem, 503: Problem},
+        ),
+    ]
+
+
+def effect_routes(effects: EffectsDoor) -> list[Route]:
+    """What an agent did."""
+    return [
+        Route(
+            method="GET",
+            path="/v1/tasks/{id}/effects",
+            handler=effects.list,
+            scope=READ,
+            summary="List a task's effects, in the order in which they began",
+            query=Page,
+            answers={200: list[EffectView], 404: Problem, 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="POST",
+            path="/v1/tasks/{id}/effects/{effect}/resolve",
+            handler=effects.resolve,
+            scope=SUBMIT,
+            summary="Settle an effect whose outcome is unknown",
+            body=Resolution,
+            answers={200: None, 400: Problem, 404: Problem, 409: Problem, 422: Problem, 503: Problem},
         ),
     ]
 

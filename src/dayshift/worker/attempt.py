@@ -15,7 +15,9 @@ from typing import Any
 
 from dayshift.agents import CallMeter
 from dayshift.domain import clock
+from dayshift.domain.errors import Superseded
 from dayshift.domain.task import Place, Started
+from dayshift.journal import AttemptJournal
 from dayshift.worker.lease import Lease
 
 FENCE_AFTER_SECONDS = 10.0
@@ -46,6 +48,7 @@ class Attempt:
         self.entered_mono: float | None = None
         self.ended_mono: float | None = None
         self.meter = CallMeter()
+        self.journal: AttemptJournal | None = None
         self._starting = False
         self._body: asyncio.Future[Any] | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -65,6 +68,15 @@ class Attempt:
     def is_over(self) -> bool:
         """Whether nobody waits for the agent's code any more: it ended, or it did not end when told to and was left behind."""
         return self._ended is not None and self._ended.done()
+
+    def check_may_act(self) -> None:
+        """Raise Superseded unless this attempt may still do something that is seen outside."""
+        if not self.lease.is_valid():
+            raise Superseded("this attempt has lost its lease: another may have taken over, so it must stop")
+        if self.is_over:
+            raise Superseded(
+                "this attempt is over: it was stopped, or its agent has returned, so it must not act any more"
+            )
 
     def stop(self, reason: StopReason) -> None:
         """Cancel the agent's code, for this reason; harmless once it has ended."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from dayshift.domain import clock
-from dayshift.domain.errors import PlaneAway, Superseded
+from dayshift.domain.errors import PlaneAway
 from dayshift.domain.events import Fault
 from dayshift.domain.stream import AGENT_EVENT, Append
 from dayshift.hotplane import Plane
@@ -40,12 +40,7 @@ class Emitter:
 
     def __call__(self, event: bytes) -> Awaitable[None]:
         """Take an event (a JSON object); refuses it when this attempt may not speak any more."""
-        if not self._attempt.lease.is_valid():
-            raise Superseded("this attempt has lost its lease: another may have taken over, so it must stop")
-        if self._attempt.is_over:
-            raise Superseded(
-                "this attempt is over: it was stopped, or its agent has returned, so it must not act any more"
-            )
+        self._attempt.check_may_act()
         append = self._append(event)
         if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - the documented way raises, which costs more
             self._put(append)

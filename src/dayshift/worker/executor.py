@@ -1,10 +1,12 @@
-"""Runs one attempt, as a list of steps: start, bind the context, call the agent under its deadline, record the outcome.
+"""Runs one attempt, as a list of steps: start, load the journal, bind the context, call the agent under its deadline, record
+the outcome.
 
 Each attempt is supervised by an asyncio task of its own; the agent's code runs in another (or in a thread), so that code
 which does not end can be left behind.
 """
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -12,15 +14,17 @@ from typing import Any
 
 import msgspec
 
-from dayshift.agents import Agent, CallMeter, Context, Conversation, bind
+from dayshift.agents import Agent, CallMeter, Context, Conversation, Effects, bind
 from dayshift.domain import clock
 from dayshift.domain.errors import InvalidInput, Superseded
 from dayshift.domain.events import AttemptSuperseded, Fault
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Started, TaskError
 from dayshift.hotplane import Plane
+from dayshift.journal import AttemptJournal, Journal
 from dayshift.ledger import StartRefusal
 from dayshift.tasks.finishing import Finishing, Outcome
+from dayshift.tasks.patience import until_answered
 from dayshift.tasks.starting import Starting
 from dayshift.telemetry import bound, emit
 from dayshift.worker.attempt import Attempt, StopReason
@@ -46,6 +50,7 @@ class Executor:
         plane: Plane,
         starting: Starting,
         finishing: Finishing,
+        journal: Journal,
         settings: Callable[[], Settings],
         agents: Mapping[str, Agent],
         slots: Slots,
@@ -56,6 +61,7 @@ class Executor:
         self._plane = plane
         self._starting = starting
         self._finishing = finishing
+        self._journal = journal
         self._settings = settings
         self._agents = agents
         self._slots = slots
@@ -124,10 +130,30 @@ class Executor:
             return judge.of_bad_input(error)
         timeout_seconds, on_timeout = self._time_limit(started, agent)
         emitter = Emitter(self._plane, attempt, started.attempt, self._starting.announced())
-        context = _make_context(started, timeout_seconds, emitter, attempt.meter)
+        journal = attempt.journal = await self._open_journal(attempt, started, strict=agent.strict)
+        context = _make_context(started, timeout_seconds, emitter, attempt.meter, journal)
         ending = await self._call(attempt, agent, context, arguments, on_timeout)
         await emitter.flush()
-        return self._judge(attempt, judge, ending, timeout_seconds)
+        outcome = self._judge(attempt, judge, ending, timeout_seconds)
+        if outcome is not None:
+            await self._close_journal(journal, ending)
+        return outcome
+
+    async def _open_journal(self, attempt: Attempt, started: Started, *, strict: bool) -> AttemptJournal:
+        return await until_answered(
+            lambda: self._journal.open(
+                started,
+                attempt.lease.worker_id,
+                may_act=attempt.check_may_act,
+                on_cancelled=lambda: attempt.stop(StopReason.CANCELLED),
+                strict=strict,
+            )
+        )
+
+    async def _close_journal(self, journal: AttemptJournal, ending: Ending | None) -> None:
+        """A newer attempt that has taken over meanwhile is noticed when the outcome is recorded."""
+        with contextlib.suppress(Superseded):
+            await self._journal.close(journal, ending.error if isinstance(ending, Raised) else None)
 
     async def _call(
         self, attempt: Attempt, agent: Agent, context: Context, arguments: dict[str, Any], on_timeout: StopReason
@@ -208,7 +234,9 @@ class Executor:
             self._slots.leave(attempt)
 
 
-def _make_context(started: Started, timeout_seconds: float, emitter: Emitter, meter: CallMeter) -> Context:
+def _make_context(
+    started: Started, timeout_seconds: float, emitter: Emitter, meter: CallMeter, journal: AttemptJournal
+) -> Context:
     return Context(
         task_id=started.id,
         agent=started.agent,
@@ -221,6 +249,7 @@ def _make_context(started: Started, timeout_seconds: float, emitter: Emitter, me
         _deadline_mono=clock.monotonic_seconds() + timeout_seconds,
         _sink=emitter,
         _meter=meter,
+        _effects=Effects(journal, asyncio.get_running_loop()),
     )
 
 

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from dayshift.agents import add_usage
 from dayshift.domain import clock
 from dayshift.domain.task import Started, Timing
 from dayshift.tasks.finishing import Outcome
@@ -11,6 +10,7 @@ from dayshift.worker.attempt import Attempt
 
 def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcome:
     """The outcome with its sums. What waited is measured against the ledger's times by this machine's clock."""
+    usage = started.usage if attempt.journal is None else attempt.journal.usage
     before, llm_seconds = started.timing, attempt.meter.seconds
     ended_mono = attempt.ended_mono or clock.monotonic_seconds()
     entered_mono = attempt.entered_mono or ended_mono
@@ -32,7 +32,7 @@ def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcom
     )
     return msgspec.structs.replace(
         outcome,
-        usage=add_usage(started.usage, attempt.meter.usage),
+        usage=msgspec.structs.replace(usage, replayed_calls=usage.replayed_calls + started.usage.replayed_calls),
         timing=timing,
         slot_seconds=ended_mono - attempt.claimed_mono,
     )

@@ -4,7 +4,7 @@ import asyncio
 
 from dayshift.agents import Agent, Fatal, Retry, Unencodable
 from dayshift.agents.errors import text_of
-from dayshift.domain.errors import InvalidInput
+from dayshift.domain.errors import Diverged, InvalidInput
 from dayshift.domain.jitter import full_jitter
 from dayshift.domain.settings import AgentSettings
 from dayshift.domain.task import Started, TaskError
@@ -70,7 +70,9 @@ class Judge:
     def _of_error(self, ending: Raised) -> Outcome:
         error = _verdict_in(ending.error)
         if isinstance(error, Fatal):
-            return self.final("fatal", text_of(error.message) or describe(error))
+            return self.final(error.code, text_of(error.message) or describe(error))
+        if isinstance(error, Diverged):
+            return self.final(error.code, error.message)
         if isinstance(error, Retry):
             message = text_of(error.message) or "the agent asked to be tried again"
             return self.failure("agent_error", message, after_seconds=error.after)

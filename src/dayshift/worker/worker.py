@@ -20,6 +20,7 @@ from dayshift.agents import LoadedAgents, close_clients
 from dayshift.domain import clock, ids
 from dayshift.domain.events import Fault, LeaseLost, WorkerReady, WorkerSlots
 from dayshift.hotplane import Claim
+from dayshift.journal import Journal
 from dayshift.tasks.patience import until_answered
 from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
@@ -73,11 +74,13 @@ class Worker:
         self._slots = Slots(slots)
         self._registration = Registration(services.ledger, loaded, slots)
         self._watchdog = Watchdog()
+        self._journal = Journal(services.ledger)
         quarantine = Quarantine(services.ledger, services.plane, services.rescue, spawn_quarantine)
         self._executor = Executor(
             plane=services.plane,
             starting=services.starting,
             finishing=services.finishing,
+            journal=self._journal,
             settings=services.settings,
             agents=loaded.agents,
             slots=self._slots,
@@ -179,7 +182,8 @@ class Worker:
         self._watchdog.start()
 
     def _may_claim(self) -> bool:
-        return not (self._services.pulse.ledger_is_away or self._services.finishing.is_backed_up)
+        is_backed_up = self._services.finishing.is_backed_up or self._journal.is_backed_up
+        return not (self._services.pulse.ledger_is_away or is_backed_up)
 
     def _take(self, lease: Lease, claim: Claim) -> None:
         """Begin an attempt at each task that the claim brought, and fetch what it says is missing."""

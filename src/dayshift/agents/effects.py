@@ -1,0 +1,94 @@
+"""How an agent's code does something through its journal: found, or done and recorded.
+
+Async code awaits. A plain function runs in a thread of its own and blocks there, while the loop of its worker writes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from dayshift.agents.failures import encode_failure, raise_recorded
+from dayshift.domain.effect import Effect, EffectStatus
+from dayshift.journal import AttemptJournal, Call, unpack
+
+Answer = TypeVar("Answer")
+
+scope: ContextVar[str] = ContextVar("dayshift_scope", default="")
+"""Where in the agent we are: below which step, in which branch. Part of every key, and carried into what is called."""
+
+
+_current: ContextVar["Effects | None"] = ContextVar("dayshift_effects", default=None)
+
+
+def current_effects() -> "Effects | None":
+    """Of the task that runs here; None outside of tasks."""
+    return _current.get()
+
+
+def journal_with(effects: "Effects") -> None:
+    """From here on, what is done below goes through these."""
+    _current.set(effects)
+
+
+class Effects:
+    """The effects of one attempt. `loop` is the one that its worker writes from; None where there is no worker."""
+
+    def __init__(self, journal: AttemptJournal, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.journal = journal
+        self._loop = loop
+
+    def is_on_loop(self) -> bool:
+        """Whether the code that asks runs on the worker's loop, and not in a thread of its own."""
+        running = asyncio._get_running_loop()  # noqa: SLF001 - the documented way raises, which costs more
+        return running is not None if self._loop is None else running is self._loop
+
+    async def perform(self, call: Call, do: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The recorded result of a call, made now unless an earlier attempt made it. Raises what it raised then."""
+        found = self.journal.take(call)
+        if found is not None:
+            return result_of(found)
+        draft = self.journal.begin(call)
+        try:
+            result = await do()
+        except Exception as error:
+            self.journal.failed(draft, error, encode_failure(error))
+            raise
+        return result_of(await self.journal.record(draft, result))
+
+    def perform_here(self, call: Call, do: Callable[[], bytes]) -> bytes:
+        """The same from a plain function's thread."""
+        found = self.journal.take(call)
+        if found is not None:
+            return result_of(found)
+        draft = self.journal.begin(call)
+        try:
+            result = do()
+        except Exception as error:
+            self.journal.failed(draft, error, encode_failure(error))
+            raise
+        return result_of(self.wait_for(self.journal.record(draft, result)))
+
+    def draw(self, call: Call, value: Callable[[], bytes]) -> bytes:
+        """A value that costs nothing, and that a later attempt is given again."""
+        found = self.journal.take(call)
+        if found is not None:
+            return result_of(found)
+        drawn = value()
+        self.journal.drawn(self.journal.begin(call), drawn)
+        return drawn
+
+    def wait_for(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
+        """Block this thread until the worker's loop has done it."""
+        if self._loop is None:
+            return asyncio.run(doing)
+        return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+
+
+def result_of(effect: Effect) -> bytes:
+    """What an effect gave. Raises what it raised."""
+    assert effect.result is not None, "what has only begun is settled by its own rules"
+    result = unpack(effect.result)
+    if effect.status is EffectStatus.FAILED:
+        raise_recorded(result)
+    return result

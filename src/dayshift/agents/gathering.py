@@ -1,0 +1,40 @@
+"""`ctx.gather`: several things at once, each in a branch of its own.
+
+The keys of a branch bear its number, so that equal calls of two branches are told apart: each is given again what it got
+itself, whichever of them comes first the next time. (Equal calls beside each other without branches are interchangeable.)
+
+When one branch fails, the others are cancelled and awaited before its error is raised: nothing goes on behind the agent's back.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from contextvars import copy_context
+from typing import Any
+
+from dayshift.agents.effects import scope
+
+
+async def gather(*branches: Awaitable[Any]) -> list[Any]:
+    """The results, in order. Raises the error of the branch that failed first."""
+    outer = scope.get()
+    tasks = [_begin(branch, f"{outer}/branch {number}") for number, branch in enumerate(branches)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    failed = [task.exception() for task in tasks if not task.cancelled() and task.exception() is not None]
+    if failed:
+        raise failed[0]  # type: ignore[misc] # None was left out
+    return [task.result() for task in tasks]
+
+
+def _begin(branch: Awaitable[Any], name: str) -> asyncio.Task[Any]:
+    context = copy_context()
+    context.run(scope.set, name)
+    return asyncio.get_running_loop().create_task(_as_coroutine(branch), context=context)
+
+
+async def _as_coroutine(branch: Awaitable[Any]) -> Any:
+    return await branch
