@@ -14,6 +14,7 @@ from dayshift.agents.failures import ReplayedError
 from dayshift.agents.tools import UnknownOutcome
 from dayshift.domain.effect import EffectStatus
 from dayshift.domain.errors import Superseded, WrongUse
+from dayshift.journal import AttemptJournal
 from tests.journal.store import Store
 
 DONE: list[tuple[str, Any]] = []
@@ -34,11 +35,13 @@ class Task:
     def __init__(self) -> None:
         self.store = Store()
         self.attempts = 0
+        self.journals: list[AttemptJournal] = []
         self.told: list[bytes] = []
 
     async def attempt(self, work: Callable[[Context], Coroutine[Any, Any, Any]]) -> Any:
         self.attempts += 1
         journal = self.store.open(self.attempts)
+        self.journals.append(journal)
         effects = Effects(journal, asyncio.get_running_loop())
         context = msgspec.structs.replace(Context.local(), attempt=self.attempts, _effects=effects, _sink=self._tell)
 
@@ -196,6 +199,22 @@ async def test_a_step_gives_the_same_type_the_first_time_and_in_a_replay():
     again = await task.attempt(lambda ctx: ctx.step(load, 7, object()))
     assert first == again == Order(7, ("x",))
     assert len(DONE) == 1
+
+
+async def test_what_was_done_inside_of_a_step_that_is_replayed_is_not_missed():
+    async def outer(order: str) -> str:
+        return str(await look_up(order))
+
+    async def work(ctx, more: int):
+        await ctx.step(outer, "a")
+        return [await look_up(f"new {number}") for number in range(more)]
+
+    task = Task()
+    await task.attempt(lambda ctx: work(ctx, 0))
+    await task.attempt(lambda ctx: work(ctx, 2))
+    assert [order for order, _ in DONE] == ["a", "new 0", "new 1"]
+    assert task.journals[-1].left() == []
+    assert task.journals[-1].divergences() == []
 
 
 async def test_a_result_that_cannot_be_recorded_is_named_where_it_was_made():

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dayshift.domain.effect import EffectKind, EffectStatus
+from dayshift.domain.effect import Difference, EffectKind, EffectStatus
 from dayshift.domain.errors import Diverged, Superseded
 from dayshift.journal import AttemptJournal, call_of, unpack
 from dayshift.journal.results import WORTH_COMPRESSING_BYTES, pack
 from tests.journal.store import Store
 
 
-def call(name: str, **parts: str):
+def call(name: str, scope: str = "", **parts: str):
     content = msgspec.json.encode(parts)
-    return call_of(EffectKind.STEP, name, content, parts={part: value.encode() for part, value in parts.items()})
+    digested = {part: value.encode() for part, value in parts.items()}
+    return call_of(EffectKind.STEP, name, content, scope=scope, parts=digested)
 
 
 async def do(journal: AttemptJournal, name: str, made: list[str], **parts: str) -> str:
@@ -98,6 +99,51 @@ async def test_what_differs_is_done_and_named():
     [(missed, divergence)] = journal.divergences()
     assert (missed.name, divergence.effect.name, divergence.part) == ("ask", "ask", "at")
     assert await do(journal, "tell", made, text="x") == "tell 2"
+
+
+async def test_what_differs_is_kept_with_what_was_done_instead():
+    store, made = Store(), list[str]()
+    journal = store.open(1)
+    await do(journal, "ask", made, at="noon")
+    await do(journal, "ask", made, at="noon", more="x")
+    before = {unpack(effect.result): effect for effect in store.effects.values()}
+    journal = store.open(2)
+    await do(journal, "ask", made, at="one", more="x")  # more like the second, though the first is unused as well
+    await do(journal, "ask", made, at="two")
+    await do(journal, "ask", made, at="three")  # more than was ever recorded: it is new, and differs from nothing
+    after = {unpack(effect.result): effect.differs for effect in store.effects.values()}
+    assert after[b"ask 3"] == Difference(before[b"ask 2"].id, "at")
+    assert after[b"ask 4"] == Difference(before[b"ask 1"].id, "at")
+    assert after[b"ask 5"] is None
+    assert len(journal.divergences()) == 2
+    journal = store.open(3)
+    for at, more in (("one", {"more": "x"}), ("two", {}), ("three", {}), ("four", {})):
+        await do(journal, "ask", made, at=at, **more)
+    assert journal.divergences() == [], "what the second attempt did instead is not missed by the third"
+    assert len(made) == 6
+
+
+async def test_a_call_in_another_branch_differs_in_its_place():
+    store, made = Store(), list[str]()
+    await do(store.open(1), "ask", made, scope="/branch 0", at="noon")
+    journal = store.open(2)
+    await do(journal, "ask", made, scope="/branch 1", at="noon")
+    [(missed, divergence)] = journal.divergences()
+    assert divergence.part == "place"
+    assert "in another step or branch" in divergence.message(missed)
+
+
+async def test_a_call_that_an_sdk_tries_again_is_missed_once():
+    store, made = Store(), list[str]()
+    await do(store.open(1), "ask", made, at="noon")
+    journal, one = store.open(2), call("ask", at="one")
+    for _ in range(3):
+        assert journal.take(one) is None
+        journal.failed(journal.begin(one), RuntimeError("busy"), b"busy")
+        journal.retract(one)
+    assert await do(journal, "ask", made, at="one") == "ask 2"
+    assert len(journal.divergences()) == 1
+    assert [effect.differs is None for effect in store.effects.values()] == [True, False]
 
 
 async def test_a_branch_that_is_ahead_is_no_divergence_once_the_other_has_come():

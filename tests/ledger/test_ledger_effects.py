@@ -8,7 +8,7 @@ import pytest
 from ledger_builders import accept, finish, new_worker, running, sql, start, while_changed_by_another
 
 from dayshift.domain import ids
-from dayshift.domain.effect import Effect, EffectKind, EffectStatus
+from dayshift.domain.effect import Difference, Effect, EffectKind, EffectStatus
 from dayshift.domain.task import Started, Usage
 from dayshift.ledger import EffectWrite, Outcome
 from dayshift.ledger import effects as effects_module
@@ -51,8 +51,11 @@ async def test_what_was_recorded_is_read_as_it_was(ledger):
         effect_of(started, occurrence=n, usage=Usage(llm_calls=1, cost_usd=0.25), digests=b"d" * 8, emits=b"e" * 8)
         for n in range(3)
     ]
+    effects.append(
+        effect_of(started, occurrence=3, scope="/branch 1", differs=Difference(effects[0].id, "messages[0]"))
+    )
     answers = await ledger.effects.record([EffectWrite(effect, worker) for effect in effects])
-    assert [(answer.ruling, answer.is_cancelled) for answer in answers] == [("recorded", False)] * 3
+    assert [(answer.ruling, answer.is_cancelled) for answer in answers] == [("recorded", False)] * 4
     assert await ledger.effects.of_task(started.id) == effects
 
 

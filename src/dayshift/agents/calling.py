@@ -20,7 +20,7 @@ from dayshift.agents.errors import Fatal
 from dayshift.agents.shapes import NoSchema, Shape, shape_of
 from dayshift.agents.values import Unencodable, encode_value
 from dayshift.domain.effect import EffectKind
-from dayshift.journal import Call, call_of
+from dayshift.journal import Call, call_of, scope_within
 
 
 class UnrecordableResult(Fatal):
@@ -70,7 +70,7 @@ class Calling(Struct, frozen=True):
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
-        token = scope.set(f"{self.call.scope}/{self.call.key.hex()}")
+        token = scope.set(scope_within(self.call.scope, self.call.key))
         try:
             yield
         finally:

@@ -38,12 +38,22 @@ class EffectKind(StrEnum):
     APPEND = "append"  # to the conversation's history
 
 
+class Difference(Struct, frozen=True):
+    """What an effect was done instead of: an older `effect` that looks like it, and the first part of the two that differs
+    (None when the older one was only done less often).
+    """
+
+    effect: str
+    part: str | None
+
+
 class Effect(Struct, frozen=True, kw_only=True):
     """One row of the journal.
 
     `key` names what was done and where (16 bytes); `occurrence` counts equal ones in the order of their recording.
     `digests` are those of the parts of the content; `emits` names what the agent has told its stream since the effect
-    before. `result` is as `journal/` encodes it: the answer, or the error.
+    before. `scope` says below which steps and tools, and in which branches, it was done; `differs` is there when it was
+    not found although something like it was recorded. `result` is as `journal/` encodes it: the answer, or the error.
     """
 
     id: str
@@ -61,3 +71,5 @@ class Effect(Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     result: bytes | None = None
     replayed_by: int | None = None
+    scope: str = ""
+    differs: Difference | None = None

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from dayshift.domain import ids
-from dayshift.domain.effect import Effect
+from dayshift.domain.effect import Difference, Effect
 from dayshift.domain.errors import FieldError, InvalidInput, NotFound
 from dayshift.domain.task import Usage
 from dayshift.gateway.bodies import read_json
@@ -23,7 +23,11 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
 class EffectView(Struct, frozen=True, kw_only=True):
-    """An effect as it is shown; its result is the agent's own."""
+    """An effect as it is shown; its result is the agent's own.
+
+    `scope` names the steps and tools that it was done inside of, by their `key`s. `differs` is there when it was not found
+    although an earlier attempt had recorded something like it: that effect, and the first part that differs.
+    """
 
     id: str
     kind: str
@@ -36,6 +40,10 @@ class EffectView(Struct, frozen=True, kw_only=True):
     usage: Usage | None
     cost_usd: float
     replayed: bool
+    replayed_by: int | None
+    key: str
+    scope: str
+    differs: Difference | None
 
 
 class Resolution(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,4 +100,8 @@ def view_of(effect: Effect) -> EffectView:
         usage=effect.usage,
         cost_usd=0.0 if effect.usage is None else effect.usage.cost_usd,
         replayed=effect.replayed_by is not None,
+        replayed_by=effect.replayed_by,
+        key=effect.key.hex(),
+        scope=effect.scope,
+        differs=effect.differs,
     )

@@ -7,7 +7,7 @@ done before and records what is done now. To read: domain/effect.py, ledger/effe
 from dayshift.journal.attempt import AttemptJournal, Draft
 from dayshift.journal.divergence import Divergence
 from dayshift.journal.journal import Journal
-from dayshift.journal.keys import Call, call_of, canonical_json
+from dayshift.journal.keys import Call, call_of, canonical_json, scope_within
 from dayshift.journal.results import pack, unpack
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "call_of",
     "canonical_json",
     "pack",
+    "scope_within",
     "unpack",
 ]

@@ -26,7 +26,7 @@ loop.
 
 import asyncio
 import threading
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
@@ -35,12 +35,13 @@ import msgspec
 from msgspec import Struct
 
 from dayshift.domain import clock, ids
-from dayshift.domain.effect import Effect, EffectStatus
+from dayshift.domain.effect import Difference, Effect, EffectStatus
 from dayshift.domain.errors import Diverged
 from dayshift.domain.task import Usage
 from dayshift.journal.causes import causes_of
-from dayshift.journal.divergence import Divergence, divergence_of
+from dayshift.journal.divergence import Divergence, Divergences
 from dayshift.journal.keys import Call, canonical_json, name_of_emit, names_in
+from dayshift.journal.recorded import Recorded
 from dayshift.journal.results import pack
 from dayshift.journal.writer import Writer
 
@@ -51,6 +52,7 @@ class Draft(Struct, frozen=True):
     id: str
     call: Call
     started_at: datetime
+    differs: Difference | None = None
 
 
 class _Waiting(Struct, frozen=True):
@@ -81,17 +83,15 @@ class AttemptJournal:
         self.attempt = attempt
         self._may_act = may_act
         self._lock = threading.Lock()
-        self._unused: dict[bytes, deque[Effect]] = defaultdict(deque)
+        self._recorded = Recorded(effects)
         self._occurrences: dict[bytes, set[int]] = defaultdict(set)  # those that are given
         self._given: dict[str, int] = {}  # occurrences, by draft
-        self._taken: list[Effect] = []
-        self._missed: list[tuple[Call, Divergence]] = []
+        self._divergences = Divergences()
         self._waiting: list[_Waiting] = []
         self._usage = Usage()
         self._emitted = Counter[bytes]()  # by earlier attempts, and not again by this one
         self._emits: list[bytes] = []  # by this one, since its latest effect
-        for effect in sorted(effects, key=lambda effect: effect.occurrence):
-            self._unused[effect.key].append(effect)
+        for effect in effects:
             self._occurrences[effect.key].add(effect.occurrence)
             self._emitted.update(names_in(effect.emits))
             if effect.usage is not None:
@@ -108,22 +108,21 @@ class AttemptJournal:
         Raises Diverged instead, if the agent is strict and something like it is recorded and unused.
         """
         with self._lock:
-            found = self._unused.get(call.key)
-            if found:
-                effect = found.popleft()
-                self._taken.append(effect)
-                return effect
-            divergence = divergence_of(call, self._left())
-            if divergence is not None:
-                self._missed.append((call, divergence))
-                if self._strict:
-                    raise Diverged(divergence.message(call))
+            found = self._recorded.take(call.key)
+            if found is not None:
+                self._divergences.taken(found)
+                return found
+            divergence = self._divergences.missed(call, self._recorded.left())
+            if divergence is not None and self._strict:
+                raise Diverged(divergence.message(call))
             return None
 
     def begin(self, call: Call) -> Draft:
         """Say that the call is about to be made. Raises Superseded when this attempt must not act any more."""
         self._may_act()
-        return Draft(ids.new(ids.EFFECT), call, clock.now())
+        with self._lock:
+            differs = self._divergences.begun(call)
+        return Draft(ids.new(ids.EFFECT), call, clock.now(), differs)
 
     def begin_again(self, effect: Effect, call: Call) -> Draft:
         """Do what an earlier attempt has begun and left without an outcome, in its place."""
@@ -169,6 +168,7 @@ class AttemptJournal:
             for one in reversed(self._waiting):
                 if one.error is not None and one.draft.call.key == call.key:
                     self._waiting.remove(one)
+                    self._divergences.retracted(one.draft.differs)
                     return
 
     def drawn(self, draft: Draft, value: bytes) -> None:
@@ -202,21 +202,17 @@ class AttemptJournal:
     def left(self) -> list[Effect]:
         """What earlier attempts recorded and this one has not asked for, in the order in which it was done."""
         with self._lock:
-            return self._left()
+            return self._recorded.left()
 
     def taken(self) -> list[Effect]:
         """What this attempt was given instead of doing it."""
         with self._lock:
-            return list(self._taken)
+            return list(self._recorded.taken)
 
     def divergences(self) -> list[tuple[Call, Divergence]]:
         """The calls that were not found although something like them is still unused."""
         with self._lock:
-            left = {effect.id for effect in self._left()}
-            return [(call, divergence) for call, divergence in self._missed if divergence.effect.id in left]
-
-    def _left(self) -> list[Effect]:
-        return sorted((effect for unused in self._unused.values() for effect in unused), key=lambda effect: effect.id)
+            return self._divergences.proven({effect.id for effect in self._recorded.left()})
 
     async def _settle_waiting(self) -> None:
         """Commit them before what was made of them: one that comes alone would be found by nobody."""
@@ -264,6 +260,8 @@ class AttemptJournal:
             emits=self._take_emits(),
             usage=usage,
             result=None if result is None else pack(result),
+            scope=call.scope,
+            differs=draft.differs,
         )
 
 

@@ -8,7 +8,7 @@ Beside the key an effect keeps short digests of the parts of its content, which 
 that was not found. They are no secret and reveal none: four bytes each.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -49,6 +49,21 @@ def key_of(scope: str, kind: EffectKind, name: str, content: bytes) -> bytes:
     return hashed.digest()
 
 
+def scope_within(scope: str, key: bytes) -> str:
+    """The scope of what is done inside of a step or a tool, which itself has this scope and this key."""
+    return f"{scope}/{key.hex()}"
+
+
+def scopes_around(scope: str) -> Iterator[str]:
+    """A scope and all that it lies in, the outermost first; nothing for what the agent does directly."""
+    at = scope.find("/", 1)
+    while at > 0:
+        yield scope[:at]
+        at = scope.find("/", at + 1)
+    if scope:
+        yield scope
+
+
 def digest_of(part: bytes) -> str:
     """Eight hexadecimal digits that differ when the part does."""
     return blake2b(part, digest_size=DIGEST_BYTES).hexdigest()
@@ -69,10 +84,7 @@ def canonical_json(value: Any) -> bytes:
     return _canonical.encode(value)
 
 
-def first_difference(before: Mapping[str, str], now: Mapping[str, str]) -> str | None:
-    """The name of the first part that differs or is missing on one side; None when all are equal."""
-    return next((part for part in _both(before, now) if before.get(part) != now.get(part)), None)
-
-
-def _both(before: Mapping[str, str], now: Mapping[str, str]) -> Iterable[str]:
-    return [*now, *(part for part in before if part not in now)]
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The names of the parts that differ or are missing on one side, in the order of the content."""
+    both = [*now, *(part for part in before if part not in now)]
+    return [part for part in both if before.get(part) != now.get(part)]

@@ -22,10 +22,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from dayshift.domain import ids
-from dayshift.domain.effect import Effect, EffectStatus
+from dayshift.domain.effect import Difference, Effect, EffectStatus
 from dayshift.domain.errors import Conflict, NotFound
 from dayshift.ledger.database import Database, columns
 from dayshift.ledger.rows import bare, bare_or_missing, encode, rounds, task_id, usage_of
@@ -61,7 +62,7 @@ class Effects:
         answers: dict[int, EffectAnswer] = {}
         for batch in rounds(writes, _place_of, lambda write: write.effect.id):
             arguments = [_arguments(write) for _, write in batch]
-            for row in await self._db.batch("record_effects", *columns(arguments, 15)):
+            for row in await self._db.batch("record_effects", *columns(arguments, 17)):
                 index, _ = batch[row["n"] - 1]
                 answers[index] = EffectAnswer(row["ruling"], row["is_cancelled"])
         return [answers[index] for index in range(len(writes))]
@@ -131,6 +132,8 @@ def _arguments(write: EffectWrite) -> tuple[object, ...]:
         effect.emits,
         None if effect.usage is None else encode(effect.usage),
         effect.result,
+        effect.scope,
+        None if effect.differs is None else encode(effect.differs),
     )
 
 
@@ -151,4 +154,6 @@ def _to_effect(row: asyncpg.Record) -> Effect:
         usage=usage_of(row["usage"]) if row["usage"] else None,
         result=row["result"],
         replayed_by=row["replayed_by"],
+        scope=row["scope"],
+        differs=msgspec.json.decode(row["differs"], type=Difference) if row["differs"] else None,
     )

@@ -8,6 +8,7 @@ CREATE TABLE effects (
     task_id     uuid        NOT NULL,
     key         bytea       NOT NULL,                    -- 16 bytes: what was done, where in the agent
     occurrence  integer     NOT NULL,                    -- which of the equal ones, in the order of their recording
+    scope       text        NOT NULL DEFAULT '',         -- below which steps and tools, in which branches; part of the key
     id          uuid        NOT NULL,                    -- made by the writer: a repeat is known by it
     attempt     integer     NOT NULL,                    -- that did it
     replayed_by integer,                                 -- the latest attempt that was given the result instead
@@ -17,6 +18,7 @@ CREATE TABLE effects (
     started_at  timestamptz NOT NULL,
     finished_at timestamptz,
     digests     bytea,                                   -- of each part of the content, to name what differs later
+    differs     bytea,                                   -- which older effect was not asked for instead, and the part that differs
     emits       bytea,                                   -- what was told to the live stream since the effect before it
     usage       bytea,
     result      bytea,                                   -- of a failure: the error

@@ -3,9 +3,10 @@
 -- The wish stays as it comes, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::text[],
-            $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[]) WITH ORDINALITY
+            $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[],
+            $16::text[], $17::bytea[]) WITH ORDINALITY
         AS w (task, attempt, worker, id, key, occurrence, kind, name, status, started_at, finished_at, digests, emits, usage,
-            result, n)
+            result, scope, differs, n)
 ),
 locked AS MATERIALIZED (
     SELECT w.*, t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker AS is_running,
@@ -16,8 +17,10 @@ locked AS MATERIALIZED (
 ),
 written AS (
     INSERT INTO effects AS e (
-        task_id, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result)
-    SELECT task, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result
+        task_id, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result,
+        scope, differs)
+    SELECT task, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result,
+        scope, differs
     FROM locked WHERE is_running
     ORDER BY task, key, occurrence
     ON CONFLICT (task_id, key, occurrence) DO UPDATE SET
@@ -42,7 +45,8 @@ WITH locked AS MATERIALIZED (
     FOR SHARE
 )
 UPDATE effects e SET id = $6, attempt = $2, replayed_by = NULL, kind = $7, name = $8, status = $9, started_at = $10,
-    finished_at = $11, digests = $12, emits = $13, usage = $14, result = $15
+    finished_at = $11, digests = $12, emits = $13, usage = $14, result = $15, scope = $16,
+    differs = $17
 FROM locked l
 WHERE e.task_id = l.id AND e.key = $4 AND e.occurrence = $5 AND e.attempt <= $2
 RETURNING e.id;
@@ -50,7 +54,7 @@ RETURNING e.id;
 -- name: effects_of_task
 -- A page of a task's journal, in the order of keys.
 SELECT task_id, key, occurrence, id, attempt, replayed_by, kind, name, status, started_at, finished_at, digests, emits, usage,
-    result
+    result, scope, differs
 FROM effects
 WHERE task_id = $1 AND (key, occurrence) > ($2::bytea, $3::int)
 ORDER BY key, occurrence LIMIT $4;
@@ -66,7 +70,7 @@ RETURNING e.id;
 -- name: list_effects
 -- A page of a task's effects without their results, in the order in which they began.
 SELECT task_id, key, occurrence, id, attempt, replayed_by, kind, name, status, started_at, finished_at, digests, emits, usage,
-    NULL::bytea AS result
+    NULL::bytea AS result, scope, differs
 FROM effects WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3;
 
 -- name: settle_effect
