@@ -109,6 +109,8 @@ def task(**changes: Any) -> dict[str, Any]:
         "output": None,
         "error": None,
         "attempt": 0,
+        "failures": 0,
+        "losses": 0,
         "created_at": "2026-11-22T18:45:05.781481Z",
         "finished_at": None,
         "timing": {"total": 0.0},

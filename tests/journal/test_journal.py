@@ -10,7 +10,8 @@ from dayshift.domain.effect import EffectKind, EffectStatus
 from dayshift.domain.errors import Superseded
 from dayshift.domain.events import Diverged, EffectsEnded
 from dayshift.domain.task import NewTask, Started, Usage
-from dayshift.journal import Journal, call_of, unpack
+from dayshift.journal import call_of, unpack
+from dayshift.journal.journal import Journal
 from dayshift.ledger import Ledger, StartWish, WorkerRow
 from dayshift.telemetry import subscribe
 

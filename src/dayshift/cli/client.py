@@ -31,6 +31,7 @@ ANSWER_SECONDS = 30.0
 TRIES = 4
 LONGEST_PAUSE_SECONDS = 5.0
 PAGE = 100
+SILENCE_SECONDS = 1.0
 
 
 class _Problem(Struct):
@@ -88,6 +89,24 @@ class Gateway:
             if not page["has_more"]:
                 return
             after = page["data"][-1]["id"]
+
+    def stream_so_far(self, path: str) -> Iterator[tuple[str, Any]]:
+        """The events that a stream keeps, up to its end or to a second of silence."""
+        import httpx2
+
+        limits = httpx2.Timeout(ANSWER_SECONDS, read=SILENCE_SECONDS)
+        name = ""
+        try:
+            with self._http.stream("GET", path, timeout=limits) as answer:
+                if answer.is_error:
+                    return
+                for line in answer.iter_lines():
+                    if line.startswith("event: "):
+                        name = line.removeprefix("event: ")
+                    elif line.startswith("data: "):
+                        yield name, msgspec.json.decode(line.removeprefix("data: "))
+        except httpx2.TransportError:  # silent, or its gateway left: what has come is what there is
+            return
 
     def wait_for(self, task: Any) -> Any:
         """The task at its end, however long that takes; outlives restarts of the gateway."""

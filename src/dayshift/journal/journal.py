@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dayshift.domain.events import Diverged, EffectsEnded
 from dayshift.domain.task import Started
 from dayshift.journal.attempt import AttemptJournal
-from dayshift.journal.writer import AttemptWriter, EffectCommits
+from dayshift.journal.commits import AttemptWriter, EffectCommits
 from dayshift.ledger import Ledger
 from dayshift.telemetry import emit
 

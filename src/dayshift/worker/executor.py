@@ -21,7 +21,8 @@ from dayshift.domain.events import AttemptSuperseded, Fault
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Started, TaskError
 from dayshift.hotplane import Plane
-from dayshift.journal import AttemptJournal, Journal
+from dayshift.journal import AttemptJournal
+from dayshift.journal.journal import Journal
 from dayshift.ledger import StartRefusal
 from dayshift.tasks.finishing import Finishing, Outcome
 from dayshift.tasks.patience import until_answered
