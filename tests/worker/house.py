@@ -33,12 +33,13 @@ TENANT = "acme"
 
 
 class House:
-    """What a test holds in its hands. `settings` may be swapped; `look_again` follows."""
+    """What a test holds in its hands. `settings` may be swapped; `look_again` follows. `agents` is the file of workers to come."""
 
     def __init__(self, database_url: str, valkey_url: str) -> None:
         self.database_url = database_url
         self.valkey_url = valkey_url
         self.settings = Settings()
+        self.agents = AGENTS
         self.worker: Worker | None = None
         self.ledger = Ledger(database_url)
         self.plane = Plane(valkey_url)
@@ -74,7 +75,8 @@ class House:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "HOUSE_DATABASE": self.database_url, "HOUSE_VALKEY": self.valkey_url}
+        engines = {"HOUSE_DATABASE": self.database_url, "HOUSE_VALKEY": self.valkey_url}
+        return {**os.environ, **engines, "HOUSE_AGENTS": str(self.agents)}
 
     def start_process(self) -> subprocess.Popen[bytes]:
         """A worker in a process of its own."""
@@ -127,7 +129,7 @@ async def working(house: House, **options) -> AsyncIterator[Worker]:
     """A worker in this process, drained at the end."""
     ready = asyncio.Event()
     end = subscribe(WorkerReady, lambda _: ready.set())
-    worker = house.make_worker(load(str(AGENTS)), **options)
+    worker = house.make_worker(load(str(house.agents)), **options)
     with capturing(addresses_now):
         running = asyncio.create_task(worker.run())
         await asyncio.wait_for(ready.wait(), 30)

@@ -8,7 +8,7 @@ import sys
 from dayshift.agents import load
 from dayshift.llm.capture import capturing
 from dayshift.worker import Lease
-from tests.worker.house import AGENTS, House, addresses_now, opened
+from tests.worker.house import House, addresses_now, opened
 
 
 async def main(words: list[str]) -> None:
@@ -22,7 +22,7 @@ async def work(house: House, words: list[str]) -> None:
         loop = asyncio.get_running_loop()
         alone = words[0] == "alone"
         options = {"lease": Lease(words[2]), "is_quarantine": True, "slots": 1} if alone else {"slots": 10}
-        worker = house.make_worker(load(str(AGENTS)), **options)
+        worker = house.make_worker(load(os.environ["HOUSE_AGENTS"]), **options)
         loop.add_signal_handler(signal.SIGTERM, worker.drain)
         await (worker.run_alone(words[1]) if alone else worker.run())
 
