@@ -135,10 +135,9 @@ async def test_retention_spares_dead_letters_and_what_is_young_or_unfinished(led
     await finish(ledger, await running(ledger, worker, conversation="d"), worker)
     assert await ledger.tasks.drop_expired(86_400) == 2
     assert sorted(task.status for task in await ledger.tasks.list("acme")) == ["failed", "queued", "succeeded"]
-    assert (await ledger.tasks.drop_old_idempotency_keys(), await ledger.tasks.forget_idle_conversations()) == (0, 0)
+    assert await ledger.tasks.drop_old_idempotency_keys() == 0
     await sql(database_url, "UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
     assert await ledger.tasks.drop_old_idempotency_keys() == 1
-    assert await ledger.tasks.forget_idle_conversations(idle_seconds=-1) == 1
 
 
 async def test_the_table_itself_refuses_states_that_cannot_be(ledger, database_url):

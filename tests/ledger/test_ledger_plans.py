@@ -35,12 +35,14 @@ FROM (SELECT n, CASE WHEN n % 100 = 0 THEN 'queued' WHEN n % 100 = 1 THEN 'runni
     WHEN n % 100 = 3 THEN 'cancelled' ELSE 'succeeded' END AS s FROM generate_series(1, {ROWS}) n) g;
 INSERT INTO conversations (tenant, name, unfinished)
 SELECT tenant, conversation, count(*) FILTER (WHERE finished_at IS NULL) FROM tasks WHERE conversation IS NOT NULL GROUP BY 1, 2;
+INSERT INTO conversation_messages (tenant, conversation, id, task_id, body)
+SELECT tenant, conversation, id, id, 'x' FROM tasks WHERE conversation IS NOT NULL;
 INSERT INTO idempotency_keys (tenant, key, task_id, body_hash) SELECT tenant, id::text, id, '' FROM tasks;
 """
 # As autovacuum would: it looks at what has changed, so the partitions of the weeks to come stay unseen.
 ANALYZED = """
 SELECT DISTINCT tableoid::regclass::text AS name FROM tasks
-UNION SELECT unnest(ARRAY['conversations', 'idempotency_keys', 'workers'])
+UNION SELECT unnest(ARRAY['conversations', 'conversation_messages', 'idempotency_keys', 'workers'])
 """
 UUID, UUIDS, NIL = "'{}'::uuid[]", "'{}'::uuid[]", "'00000000-0000-7000-8000-000000000001'::uuid"
 TEXTS, BYTES = "'{}'::text[]", "'{}'::bytea[]"
@@ -75,6 +77,16 @@ HOT = {
     "running_of": NIL,
     "running_by_live_workers": "",
     "conversation_heads": f"{TEXTS}, {TEXTS}",
+    "create_conversation": f"'busy', 'c', {UUIDS}, {BYTES}",
+    "get_conversation": "'busy', 'c1'",
+    "list_conversations": "'busy', 20",
+    "list_conversations_after": "'busy', 20, 'c1'",
+    "seq_of_message": f"'busy', 'c1', {NIL}",
+    "messages_before": "'busy', 'c1', 100, 20",
+    "messages_after": "'busy', 'c1', 0, 20",
+    "lock_conversation": "'busy', 'c1'",
+    "erase_conversation": "'busy', 'c1'",
+    "forget_idle_conversations": "3600, NULL, '', '', 2000",
     "cancel_task": f"{NIL}, 'busy'",
     "retry_task": f"{NIL}, 'busy'",
     "erase_task": f"{NIL}, 'busy'",
@@ -188,7 +200,7 @@ async def test_a_partition_that_was_vacuumed_while_empty_is_used_rightly_once_it
 
 # Rare, or on tables that stay small.
 COLD = {
-    "active_keys", "all_agents", "clock", "create_key", "current_settings", "drop_partitions", "forget_idle_conversations",
+    "active_keys", "all_agents", "clock", "create_key", "current_settings", "drop_partitions",
     "get_plane_state", "keep_depths", "last_settings_change_around", "list_keys", "list_workers", "make_partitions", "note_outlived",
     "raise_epoch", "read_depths", "register_agents", "register_worker", "release_worker", "revoke_key", "settings_history",
     "touch_keys", "write_settings",

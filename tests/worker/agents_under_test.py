@@ -154,3 +154,22 @@ async def ask_streaming(ctx: Context, messages: list) -> str:
 async def look_up(turn: int) -> str:
     await asyncio.sleep(0.01)
     return f" by the way, {turn}"
+
+
+@agent
+async def chats(ctx: Context, number: int) -> int:
+    """Says its number, looks at what was said, and says how much that was."""
+    assert ctx.conversation is not None
+    await ctx.conversation.append({"role": "user", "content": number})
+    history = await ctx.conversation.messages()
+    await asyncio.sleep(0.05)
+    await ctx.conversation.append({"role": "assistant", "content": len(history)})
+    return len(history)
+
+
+@agent
+def chats_plainly() -> list:
+    conversation = current().conversation
+    assert conversation is not None
+    conversation.append("hi")
+    return conversation.messages()

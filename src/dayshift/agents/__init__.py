@@ -1,6 +1,7 @@
 """What the author of an agent sees: `@agent`, the context, and the errors; and how a worker reads an author's file."""
 
-from dayshift.agents.context import Context, Conversation, EmitSink, bind, current
+from dayshift.agents.context import Context, EmitSink, bind, current
+from dayshift.agents.conversation import Conversation, ReadHistory
 from dayshift.agents.declaration import agent
 from dayshift.agents.effects import Effects
 from dayshift.agents.errors import Fatal, Retry
@@ -22,6 +23,7 @@ __all__ = [
     "Fatal",
     "LoadedAgents",
     "NotPerformed",
+    "ReadHistory",
     "Retry",
     "Unencodable",
     "UnknownOutcome",

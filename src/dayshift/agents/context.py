@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from dayshift.agents import sdk
+from dayshift.agents.conversation import Conversation, LocalHistory
 from dayshift.agents.drawing import draw_now, draw_random, draw_uuid
 from dayshift.agents.effects import Effects, journal_with
 from dayshift.agents.gathering import gather
@@ -50,12 +51,6 @@ def _drop(_event: bytes) -> Awaitable[None]:
     return NOTHING
 
 
-class Conversation(msgspec.Struct, frozen=True):
-    """The conversation that the task is a message of: its tasks run one at a time, in the order of their acceptance."""
-
-    name: str
-
-
 class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The running task, as its agent sees it. `deadline` is when this attempt must have ended."""
 
@@ -73,10 +68,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     _effects: Effects
 
     @classmethod
-    def local(cls, agent: str = "local", *, timeout: float = 300) -> "Context":
+    def local(cls, agent: str = "local", *, timeout: float = 300, conversation: str | None = None) -> "Context":
         """A context for calling an agent by hand, in a notebook or a test: what it emits goes nowhere, and what it does is
-        forgotten.
+        forgotten. With the name of a conversation it has an empty one, in memory.
         """
+        history = LocalHistory()
+        effects = Effects(AttemptJournal.forgetful(history), loop=None)
         return cls(
             task_id="local",
             agent=agent,
@@ -84,12 +81,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             user=None,
             attempt=1,
             deadline=clock.now() + timedelta(seconds=timeout),
-            conversation=None,
+            conversation=None if conversation is None else Conversation(conversation, effects, history.read),
             metadata={},
             _deadline_mono=clock.monotonic_seconds() + timeout,
             _sink=_drop,
             _meter=CallMeter(),
-            _effects=Effects(AttemptJournal.forgetful(), loop=None),
+            _effects=effects,
         )
 
     def __repr__(self) -> str:

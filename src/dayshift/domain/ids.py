@@ -14,6 +14,8 @@ TASK = "task_"
 WORKER = "worker_"
 KEY = "key_"
 EFFECT = "effect_"
+MESSAGE = "msg_"
+CONVERSATION = "conv_"
 
 _UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 Weight = Annotated[float, Meta(gt=0, le=1_000_000)]
+Duration = Annotated[str, Meta(pattern=r"^[1-9][0-9]*[dhms]$")]
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 
 
@@ -43,10 +44,14 @@ class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Durations are text such as `30d`, `12h`, `90m`, `45s`, counted from a task's end."""
+    """Durations are text such as `30d`, `12h`, `90m`, `45s`, counted from a task's end.
 
-    tasks: Annotated[str, Meta(pattern=r"^[1-9][0-9]*[dhms]$")] = "30d"
-    events: Annotated[str, Meta(pattern=r"^[1-9][0-9]*[dhms]$")] = "1h"
+    `conversations`: how long the history of one is kept in which no task came or went; null: until it is erased.
+    """
+
+    tasks: Duration = "30d"
+    events: Duration = "1h"
+    conversations: Duration | None = None
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

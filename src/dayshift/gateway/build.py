@@ -8,6 +8,7 @@ from msgspec import Struct
 from dayshift.domain.errors import DependencyAway
 from dayshift.domain.settings import Settings
 from dayshift.gateway.auth import Gatekeeper
+from dayshift.gateway.conversations import ConversationsDoor
 from dayshift.gateway.door import Door
 from dayshift.gateway.drain import Drain
 from dayshift.gateway.effects import EffectsDoor
@@ -19,7 +20,14 @@ from dayshift.gateway.openapi import openapi_route
 from dayshift.gateway.probes import Probes
 from dayshift.gateway.routes import Route, Routes
 from dayshift.gateway.settings import SettingsDoor
-from dayshift.gateway.table import admin_routes, effect_routes, list_routes, public_routes, task_routes
+from dayshift.gateway.table import (
+    admin_routes,
+    conversation_routes,
+    effect_routes,
+    list_routes,
+    public_routes,
+    task_routes,
+)
 from dayshift.gateway.tasks import TaskDoor
 from dayshift.hotplane import channels
 from dayshift.settings import SettingsStore
@@ -78,6 +86,7 @@ def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[
     table = [
         *task_routes(TaskDoor(tasks, services.settings, drain), Events(tasks)),
         *effect_routes(EffectsDoor(tasks)),
+        *conversation_routes(ConversationsDoor(tasks)),
         *list_routes(Lists(tasks)),
         *admin_routes(
             Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings, tell_all)

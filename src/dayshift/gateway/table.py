@@ -6,6 +6,13 @@ from msgspec import Meta, Struct
 
 from dayshift.domain.api_keys import ADMIN, READ, SUBMIT
 from dayshift.domain.task import Task
+from dayshift.gateway.conversations import (
+    ConversationRequest,
+    ConversationsDoor,
+    ConversationView,
+    HistoryQuery,
+    HistoryView,
+)
 from dayshift.gateway.effects import EffectsDoor, EffectView, Resolution
 from dayshift.gateway.events import After, Events
 from dayshift.gateway.home import welcome
@@ -149,6 +156,51 @@ def effect_routes(effects: EffectsDoor) -> list[Route]:
             summary="Settle an effect whose outcome is unknown",
             body=Resolution,
             answers={200: None, 400: Problem, 404: Problem, 409: Problem, 422: Problem, 503: Problem},
+        ),
+    ]
+
+
+def conversation_routes(conversations: ConversationsDoor) -> list[Route]:
+    """What was said. A name may hold slashes."""
+    return [
+        Route(
+            method="POST",
+            path="/v1/conversations",
+            handler=conversations.create,
+            scope=SUBMIT,
+            summary="Make a conversation with the history that it has already",
+            tag="conversations",
+            body=ConversationRequest,
+            answers={201: ConversationView, 400: Problem, 409: Problem, 413: Problem, 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/conversations",
+            handler=conversations.list,
+            scope=READ,
+            summary="List conversations, newest first",
+            tag="conversations",
+            query=Page,
+            answers={200: list[ConversationView], 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/conversations/{id:path}",
+            handler=conversations.get,
+            scope=READ,
+            summary="Get a conversation with a page of its history, the latest message first",
+            tag="conversations",
+            query=HistoryQuery,
+            answers={200: HistoryView, 404: Problem, 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="DELETE",
+            path="/v1/conversations/{id:path}",
+            handler=conversations.erase,
+            scope=SUBMIT,
+            summary="Erase a conversation and its history",
+            tag="conversations",
+            answers={204: None, 404: Problem, 409: Problem, 503: Problem},
         ),
     ]
 

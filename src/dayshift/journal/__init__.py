@@ -7,14 +7,18 @@ journal. The service is not named here: it brings the ledger along, and `import 
 
 from dayshift.journal.attempt import AttemptJournal, Draft
 from dayshift.journal.divergence import Divergence
+from dayshift.journal.history import Page
 from dayshift.journal.keys import Call, call_of, canonical_json, scope_within
 from dayshift.journal.results import pack, unpack
+from dayshift.journal.writer import Writer
 
 __all__ = [
     "AttemptJournal",
     "Call",
     "Divergence",
     "Draft",
+    "Page",
+    "Writer",
     "call_of",
     "canonical_json",
     "pack",

@@ -98,9 +98,9 @@ class AttemptJournal:
                 self._usage += effect.usage
 
     @classmethod
-    def forgetful(cls) -> "AttemptJournal":
+    def forgetful(cls, writer: Writer | None = None) -> "AttemptJournal":
         """A journal without a ledger behind it, for code that runs outside of a task."""
-        return cls(_Nowhere(), task_id="local", attempt=1, effects=(), may_act=lambda: None)
+        return cls(writer or _Nowhere(), task_id="local", attempt=1, effects=(), may_act=lambda: None)
 
     def take(self, call: Call) -> Effect | None:
         """What an earlier attempt recorded of this call, once for each; None when it has to be done.

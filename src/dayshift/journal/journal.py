@@ -11,6 +11,7 @@ from dayshift.domain.events import Diverged, EffectsEnded
 from dayshift.domain.task import Started
 from dayshift.journal.attempt import AttemptJournal
 from dayshift.journal.commits import AttemptWriter, EffectCommits
+from dayshift.journal.history import History
 from dayshift.ledger import Ledger
 from dayshift.telemetry import emit
 
@@ -49,6 +50,10 @@ class Journal:
         return AttemptJournal(
             writer, task_id=started.id, attempt=started.attempt, effects=effects, may_act=may_act, strict=strict
         )
+
+    def history(self, tenant: str, conversation: str) -> History:
+        """What was said in a conversation."""
+        return History(self._ledger, tenant, conversation)
 
     async def close(self, attempt_journal: AttemptJournal, ended_by: BaseException | None) -> None:
         """The attempt's code has ended: record the failures that it survived, and which effects were replayed to it."""

@@ -1,6 +1,6 @@
 """PostgreSQL, the only truth: what a row says is so, and everything else may be rebuilt from it.
 
-Topics hang on `Ledger` (`tasks`, `effects`, `workers`, `registry`, `keys`, `settings`, `plane_state`); `GroupCommit` gathers the small
+Topics hang on `Ledger` (`tasks`, `effects`, `conversations`, `workers`, `registry`, `keys`, `settings`, `plane_state`); `GroupCommit` gathers the small
 writes of many callers. SQL lives in `queries/` and `migrations/`. To read: shapes, starting, finishing, accepting, then
 group_commit, database and migrate.
 """
@@ -16,11 +16,14 @@ from dayshift.ledger.shapes import (
     AgentRow,
     BeatAnswer,
     CancelResult,
+    ConversationRow,
     Depth,
     Depths,
     Finish,
     Finished,
+    IdleSweep,
     KeyRow,
+    MessageRow,
     NewKey,
     Outcome,
     PlaneStateRow,
@@ -43,6 +46,7 @@ __all__ = [
     "BadRow",
     "BeatAnswer",
     "CancelResult",
+    "ConversationRow",
     "Depth",
     "Depths",
     "EffectAnswer",
@@ -50,11 +54,13 @@ __all__ = [
     "Finish",
     "Finished",
     "GroupCommit",
+    "IdleSweep",
     "KeyRow",
     "LaneName",
     "Ledger",
     "LedgerBusy",
     "LedgerMisfit",
+    "MessageRow",
     "NewKey",
     "Outcome",
     "PlaneStateRow",

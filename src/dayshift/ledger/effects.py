@@ -16,6 +16,9 @@ attempt share the lock and do not wait for each other.
 a newer attempt has read all of an older one's; so `stored` is a net, for what no reasoning here foresees.
 
 **A repeat is known** by the id, which the writer makes. That is also why a repeat after a lost answer is harmless.
+
+**What appends to a conversation** (kind `append`) has its result written into the history by the same statement, under the
+id of the effect: either both are there or none, and a repeat adds no second message.
 """
 
 from collections.abc import Sequence

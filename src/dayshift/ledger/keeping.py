@@ -49,10 +49,6 @@ class Keeping:
         """Delete keys past their 24 hours; how many."""
         return len(await self._db.fetch("drop_old_idempotency_keys", limit))
 
-    async def forget_idle_conversations(self, idle_seconds: float = 3600.0, limit: int = 2000) -> int:
-        """Delete rows of conversations that have nothing unfinished; how many."""
-        return len(await self._db.fetch("forget_idle_conversations", idle_seconds, limit))
-
     async def make_partitions(self, weeks_ahead: int = 4) -> int:
         """Make the partitions of the coming weeks that are missing; how many."""
         row = await self._db.fetch_one("make_partitions", weeks_ahead)

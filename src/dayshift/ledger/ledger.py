@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from dayshift.ledger import migrate
+from dayshift.ledger.conversations import Conversations
 from dayshift.ledger.database import Database
 from dayshift.ledger.effects import Effects
 from dayshift.ledger.keys import Keys
@@ -24,6 +25,7 @@ class Ledger:
         self._db = Database(url, pool_size=pool_size)
         self.tasks = Tasks(self._db)
         self.effects = Effects(self._db)
+        self.conversations = Conversations(self._db)
         self.workers = Workers(self._db, self.tasks)
         self.registry = Registry(self._db)
         self.keys = Keys(self._db)

@@ -213,6 +213,33 @@ class ActiveKey(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+class ConversationRow(Struct, frozen=True, kw_only=True):
+    """A conversation. `holder` is the task that began in it and has not ended; `touched_at`, when one last came or went."""
+
+    name: str
+    created_at: datetime
+    touched_at: datetime
+    unfinished: int
+    holder: str | None
+
+
+class MessageRow(Struct, frozen=True, kw_only=True):
+    """A message of a conversation. `seq` is its place among all; `task_id` is who appended it."""
+
+    id: str
+    seq: int
+    task_id: str | None
+    created_at: datetime
+    body: bytes
+
+
+class IdleSweep(Struct, frozen=True, kw_only=True):
+    """What one look at some conversations deleted. `next`: behind which one to look next; None: that were all."""
+
+    forgotten: int
+    next: tuple[str, str] | None
+
+
 class SettingsEntry(Struct, frozen=True, kw_only=True):
     """One change. `value` is JSON as bytes; None means that the path was unset."""
 

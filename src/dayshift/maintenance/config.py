@@ -23,6 +23,7 @@ class MaintenanceConfig(Struct, frozen=True, kw_only=True):
     depth_duty_ratio: float = 0.05  # counting takes at most this share of one connection's time
     janitor_interval: float = 60.0
     partitions_interval: float = 3_600.0
+    conversations_interval: float = 3_600.0
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:

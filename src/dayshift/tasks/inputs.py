@@ -97,12 +97,13 @@ def _text_faults(request: TaskRequest) -> list[FieldError]:
     faults = []
     for field in ("agent", "conversation", "user", "idempotency_key"):
         text = getattr(request, field)
-        if text is not None and (message := _text_fault(text)) is not None:
+        if text is not None and (message := name_fault(text)) is not None:
             faults.append(FieldError(field, message))
     return faults
 
 
-def _text_fault(text: str) -> str | None:
+def name_fault(text: str) -> str | None:
+    """What keeps a text from being a name, or any short text of a row; None: nothing."""
     if not text or len(text) > LONGEST_NAME:
         return f"must have 1 to {LONGEST_NAME} characters"
     if "\0" in text:

@@ -29,6 +29,7 @@ from dayshift.tasks.patience import until_answered
 from dayshift.tasks.starting import Starting
 from dayshift.telemetry import bound, emit
 from dayshift.worker.attempt import Attempt, StopReason
+from dayshift.worker.conversing import conversation_of
 from dayshift.worker.emitting import Emitter
 from dayshift.worker.entering import Ending, Raised, Returned, enter
 from dayshift.worker.figures import with_figures
@@ -132,7 +133,15 @@ class Executor:
         timeout_seconds, on_timeout = self._time_limit(started, agent)
         emitter = Emitter(self._plane, attempt, started.attempt, self._starting.announced())
         journal = attempt.journal = await self._open_journal(attempt, started, strict=agent.strict)
-        context = _make_context(started, timeout_seconds, emitter, attempt.meter, journal)
+        effects = Effects(journal, asyncio.get_running_loop())
+        context = _make_context(
+            started,
+            timeout_seconds=timeout_seconds,
+            emitter=emitter,
+            meter=attempt.meter,
+            effects=effects,
+            conversation=conversation_of(started, self._journal, effects),
+        )
         ending = await self._call(attempt, agent, context, arguments, on_timeout)
         await emitter.flush()
         outcome = self._judge(attempt, judge, ending, timeout_seconds)
@@ -236,7 +245,13 @@ class Executor:
 
 
 def _make_context(
-    started: Started, timeout_seconds: float, emitter: Emitter, meter: CallMeter, journal: AttemptJournal
+    started: Started,
+    *,
+    timeout_seconds: float,
+    emitter: Emitter,
+    meter: CallMeter,
+    effects: Effects,
+    conversation: Conversation | None,
 ) -> Context:
     return Context(
         task_id=started.id,
@@ -245,12 +260,12 @@ def _make_context(
         user=started.user,
         attempt=started.attempt,
         deadline=clock.now() + timedelta(seconds=timeout_seconds),
-        conversation=None if started.conversation is None else Conversation(started.conversation),
+        conversation=conversation,
         metadata=msgspec.json.decode(started.metadata, type=dict[str, Any]),
         _deadline_mono=clock.monotonic_seconds() + timeout_seconds,
         _sink=emitter,
         _meter=meter,
-        _effects=Effects(journal, asyncio.get_running_loop()),
+        _effects=effects,
     )
 
 

@@ -1,5 +1,6 @@
 -- name: record_effects
 -- Writes each effect whose attempt still runs; answers 'recorded', 'superseded', or 'stored' where another effect has that place.
+-- What appends to the history of the task's conversation has its result put there as well, once.
 -- The wish stays as it comes, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::text[],
@@ -10,7 +11,7 @@ WITH wish AS (
 ),
 locked AS MATERIALIZED (
     SELECT w.*, t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker AS is_running,
-        t.cancel_requested_at IS NOT NULL AS is_cancelled
+        t.cancel_requested_at IS NOT NULL AS is_cancelled, t.tenant, t.conversation
     FROM wish w JOIN tasks t ON t.id = w.task
     ORDER BY t.id
     FOR SHARE OF t
@@ -30,6 +31,13 @@ written AS (
         usage = excluded.usage, result = excluded.result
     WHERE e.id = excluded.id AND (e.status IN ('started', 'unknown') OR e.status = excluded.status)
     RETURNING e.id
+),
+said AS (
+    INSERT INTO conversation_messages (tenant, conversation, id, task_id, body)
+    SELECT l.tenant, l.conversation, l.id, l.task, l.result FROM locked l JOIN written e ON e.id = l.id
+    WHERE l.kind = 'append'
+    ORDER BY l.n
+    ON CONFLICT (id) DO NOTHING
 )
 SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled,
     CASE WHEN NOT coalesce(l.is_running, false) THEN 'superseded' WHEN e.id IS NULL THEN 'stored' ELSE 'recorded' END AS ruling

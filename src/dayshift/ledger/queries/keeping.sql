@@ -21,16 +21,6 @@ WITH old AS MATERIALIZED (
 )
 DELETE FROM idempotency_keys k USING old o WHERE k.tenant = o.tenant AND k.key = o.key RETURNING k.key;
 
--- name: forget_idle_conversations
--- Deletes up to $2 conversation rows that count nothing and were not touched for $1 seconds; the next accept makes them anew.
-WITH idle AS MATERIALIZED (
-    SELECT tenant, name FROM conversations
-    WHERE unfinished = 0 AND touched_at < now() - $1::float8 * interval '1 second'
-    LIMIT $2
-    FOR UPDATE SKIP LOCKED
-)
-DELETE FROM conversations c USING idle i WHERE c.tenant = i.tenant AND c.name = i.name RETURNING c.name;
-
 -- name: make_partitions
 -- Makes the partitions from last week to $1 weeks ahead that are missing.
 SELECT make_week_partitions('tasks', $1) + make_week_partitions('effects', $1)

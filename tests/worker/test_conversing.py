@@ -1,0 +1,76 @@
+"""Conversations at work: each in order, one at a time, with a history that is what was said, however many workers die."""
+
+import asyncio
+import itertools
+import os
+import signal
+
+import msgspec
+
+from dayshift.domain.task import Status, Task
+from dayshift.journal.history import History
+from tests.worker.house import TENANT, House, until, working
+from tests.worker.test_lost_leases import end_processes, until_listed
+
+CONVERSATIONS, MESSAGES, KILLS = (int(n) for n in os.environ.get("DAYSHIFT_TEST_TALKS", "5x6x3").split("x"))
+
+
+async def test_plain_agents_converse_as_well(house):
+    async with working(house):
+        for told in (["hi"], ["hi", "hi"]):
+            task_id = await house.submit("chats_plainly", options={"conversation": "c"})
+            assert msgspec.json.decode((await house.finished(task_id)).output) == told
+
+
+async def test_conversations_keep_their_order_and_their_history_while_workers_are_killed(house: House):
+    workers = [house.start_process() for _ in range(2)]
+    names = [f"c{number}" for number in range(CONVERSATIONS)]
+    ended: list[str] = []
+    try:
+        await until_listed(house, 2)
+        conversing = asyncio.gather(*(_converse(house, name, ended) for name in names))
+        for kill in range(1, KILLS + 1):
+            at = kill * CONVERSATIONS * MESSAGES // (KILLS + 1)
+            await until(lambda at=at: len(ended) >= at or conversing.done(), seconds=300)
+            await _kill_one(house, workers)
+        told = dict(zip(names, await conversing, strict=True))
+    finally:
+        end_processes(workers)
+    for name, tasks in told.items():
+        assert [task.status for task in tasks] == [Status.SUCCEEDED] * MESSAGES, [task.error for task in tasks]
+        assert all(before.finished_at <= after.started_at for before, after in itertools.pairwise(tasks)), name
+        history = await History(house.ledger, TENANT, name).read(None, None)
+        said = [msgspec.json.decode(message)["content"] for message in history.messages]
+        assert said == [one for number in range(MESSAGES) for one in (number, 2 * number + 1)], name
+    lost = sum(task.losses for tasks in told.values() for task in tasks)
+    print(f"{len(told)} conversations of {MESSAGES} messages, {len(workers) - 2} workers killed, {lost} attempts lost")
+    assert lost > 0
+
+
+async def _converse(house: House, name: str, ended: list[str]) -> list[Task]:
+    """Send every message without waiting for the one before to be worked on."""
+    sent = [await house.submit("chats", number=number, options={"conversation": name}) for number in range(MESSAGES)]
+    tasks = []
+    for task_id in sent:
+        tasks.append(await house.finished(task_id, 300))
+        ended.append(task_id)
+    return tasks
+
+
+async def _kill_one(house: House, workers: list) -> None:
+    """One that runs something, and start another in its place."""
+    worker_id, pid = await _busy_worker(house)
+    worker = next(worker for worker in workers if worker.pid == pid)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    workers.append(house.start_process())
+    await house.services.rescue.rescue_worker(worker_id, "killed")
+
+
+async def _busy_worker(house: House) -> tuple[str, int]:
+    async with asyncio.timeout(60):
+        while True:
+            for row in await house.ledger.workers.list():
+                if await house.ledger.tasks.running_of(row.id):
+                    return row.id, row.pid
+            await asyncio.sleep(0.01)
