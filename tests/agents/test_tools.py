@@ -103,6 +103,21 @@ async def test_what_is_done_is_given_again_and_not_done_again():
     assert all(keys)
 
 
+async def test_arguments_of_a_class_of_their_own_are_told_apart():
+    class Text(str):
+        __slots__ = ()
+
+    task = Task()
+    both = await task.attempt(lambda _ctx: orders(Text("a"), Text("b")))
+    assert both == [{"order": "a"}, {"order": "b"}]
+    assert await task.attempt(lambda _ctx: orders(Text("b"), Text("a"))) == both[::-1]
+    assert len(DONE) == 2
+
+
+async def orders(*names):
+    return [await look_up(name) for name in names]
+
+
 async def test_outside_of_a_task_a_tool_is_its_function():
     assert await look_up("a") == {"order": "a"}
     assert DONE == [("a", "")]

@@ -27,6 +27,27 @@ def test_what_authors_return_becomes_json():
     )
 
 
+class Text(str):
+    __slots__ = ()
+
+    def __str__(self):
+        return "not what it says"
+
+
+class Count(int):
+    pass
+
+
+class Share(float):
+    pass
+
+
+def test_text_and_numbers_of_a_class_of_their_own_are_text_and_numbers():
+    assert encode_value({"a": [Text("said"), Count(3)], Text("b"): Share(0.5)}) == b'{"a":["said",3],"b":0.5}'
+    with pytest.raises(Unencodable, match="finite"):
+        encode_value(Share("nan"))
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize(
     ("wrap", "place"),

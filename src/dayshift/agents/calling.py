@@ -18,7 +18,7 @@ from msgspec import Struct
 from dayshift.agents.effects import scope
 from dayshift.agents.errors import Fatal
 from dayshift.agents.shapes import NoSchema, Shape, shape_of
-from dayshift.agents.values import Unencodable, encode_value
+from dayshift.agents.values import Unencodable, as_builtin, encode_value
 from dayshift.domain.effect import EffectKind
 from dayshift.journal import Call, call_of, scope_within
 
@@ -112,10 +112,10 @@ def _canonical(value: Any) -> bytes:
 
 
 def _stand_in(value: Any) -> Any:
-    model_dump = getattr(value, "model_dump", None)
-    if callable(model_dump) and not isinstance(value, type):
-        return model_dump(mode="json")
-    return _type_of(value)
+    try:
+        return as_builtin(value)
+    except TypeError:
+        return _type_of(value)
 
 
 def _type_of(value: Any) -> str:

@@ -39,19 +39,27 @@ def encode_value(value: Any) -> bytes:
     return encoded
 
 
-def _dump(value: Any) -> Any:
-    """A foreign object as builtins, by the method that pydantic models have."""
+def as_builtin(value: Any) -> Any:
+    """A foreign object as what it stands for: text and numbers of a class of their own, which frameworks like to return, and
+    what has the method of pydantic's models. Raises TypeError when it is nothing that JSON can say.
+    """
     model_dump = getattr(value, "model_dump", None)
     if callable(model_dump) and not isinstance(value, type):
         return model_dump(mode="json")
+    if isinstance(value, str):
+        return str.__str__(value)  # its own `__str__` may say something else
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
     raise TypeError(f"an object of type {type(value).__module__}.{type(value).__qualname__} has no JSON form")
 
 
-_encoder = msgspec.json.Encoder(enc_hook=_dump)
+_encoder = msgspec.json.Encoder(enc_hook=as_builtin)
 
 
 def _as_builtins(value: Any) -> Any:
-    return msgspec.to_builtins(value, enc_hook=_dump)
+    return msgspec.to_builtins(value, enc_hook=as_builtin)
 
 
 def _find_non_finite(value: Any, path: str) -> str | None:
