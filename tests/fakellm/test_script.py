@@ -26,6 +26,45 @@ def test_first_rule_that_fits(fake):
     assert answer_of(fake, "x").startswith("Answer ")
 
 
+CALL = {"name": "look", "arguments": {"at": "x"}}
+LOOK = {"type": "function", "function": {"name": "look"}}
+
+
+def test_a_dialogue_with_tools_is_told_by_the_turn_and_as_often_as_it_is_asked(fake):
+    fake.script({"turn": 1, "tool_calls": [CALL, CALL]}, {"turn": 2, "answer": "seen"}, {"turn": 3, "answer": "bye"})
+    messages = [{"role": "user", "content": "look twice"}]
+
+    def next_message():
+        body = {"model": "m", "messages": messages, "tools": [LOOK]}
+        return fake.http.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]
+
+    asked = next_message()
+    assert [call["function"]["name"] for call in asked["tool_calls"]] == ["look", "look"]
+    messages += [asked, *({"role": "tool", "tool_call_id": call["id"], "content": "y"} for call in asked["tool_calls"])]
+    assert next_message()["content"] == next_message()["content"] == "seen"
+    messages += [next_message(), {"role": "user", "content": "and?"}]
+    assert next_message()["content"] == "bye"
+
+
+def test_turns_of_the_other_dialects(fake):
+    fake.script({"turn": 2, "answer": "second"}, {"answer": "other"})
+    user = {"role": "user", "content": "hi"}
+    items = [
+        {"type": "reasoning", "summary": []},
+        {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c2", "name": "look", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "y"},
+        {"type": "function_call_output", "call_id": "c2", "output": "y"},
+    ]
+    response = fake.http.post("/v1/responses", json={"model": "m", "input": [user, *items]}).json()
+    assert response["output"][0]["content"][0]["text"] == "second"
+    blocks = [{"type": "tool_use", "id": "t1", "name": "look", "input": {}}]
+    results = [{"type": "tool_result", "tool_use_id": "t1", "content": "y"}]
+    messages = [user, {"role": "assistant", "content": blocks}, {"role": "user", "content": results}]
+    message = fake.http.post("/v1/messages", json={"model": "m", "max_tokens": 9, "messages": messages}).json()
+    assert message["content"][0]["text"] == "second"
+
+
 def test_times_is_used_up_and_falls_through_and_reset_begins_again(fake):
     fake.script({"answer": "first", "times": 2}, {"answer": "later"})
     assert [answer_of(fake) for _ in range(3)] == ["first", "first", "later"]

@@ -20,7 +20,7 @@ class CallError(Exception):
 
 
 class Prompt(msgspec.Struct):
-    """A call, without the dialect it came in."""
+    """A call, without the dialect it came in. `turn` is the number of its answer in the conversation, from 1."""
 
     model: str
     texts: list[str]
@@ -29,6 +29,7 @@ class Prompt(msgspec.Struct):
     stream: bool
     max_tokens: int | None
     body: Json
+    turn: int = 1
 
     @property
     def whole_text(self) -> str:
@@ -63,6 +64,24 @@ def last_user_message(messages: Iterable[Any]) -> str:
         if isinstance(message, dict) and message.get("role") == "user":
             last = text_of(message)
     return last or text_of(next(reversed(list(messages)), ""))
+
+
+def turn_of(messages: Iterable[Any]) -> int:
+    """Which answer of the conversation is asked for. What the model said without a word in between is one answer."""
+    answers, was_model = 0, False
+    for message in messages:
+        is_model = _is_of_the_model(message)
+        answers += is_model and not was_model
+        was_model = is_model
+    return answers + 1
+
+
+def _is_of_the_model(message: Any) -> bool:
+    """Of a message, or of an item of the Responses dialect, where calls of tools and thoughts have no role."""
+    if not isinstance(message, dict):
+        return False
+    kind = message.get("type")
+    return message.get("role") == "assistant" or kind == "reasoning" or str(kind).endswith("_call")
 
 
 def required_text(body: Json, name: str, message: str) -> str:

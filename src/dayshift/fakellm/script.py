@@ -20,13 +20,15 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True):
     """What a call must look like, and what is done with it.
 
     `match` (a regular expression) or `contains` (plain text) looks at the last user message, or at the whole prompt with
-    `where = "prompt"`; with neither, every call fits. `times` uses the rule so often, then falls through to the next.
+    `where = "prompt"`; with neither, every call fits. `turn` is the number of the answer in its conversation, so that rules
+    can tell a whole dialogue with tools, whoever asks it again. `times` uses the rule so often, then falls through to the next.
     """
 
     match: str | None = None
     contains: str | None = None
     where: Literal["last", "prompt"] = "last"
     model: str | None = None
+    turn: int | None = None
     times: int | None = None
     answer: str | None = None
     tool_calls: list[ToolCall] = []
@@ -64,7 +66,11 @@ class ActiveRule:
         if rule.status is not None and not 400 <= rule.status <= 599:
             raise ScriptError(f"{at}.status: {rule.status} is no error status; leave it out for an answer")
         _check_positive(
-            at, tokens_per_second=rule.tokens_per_second, times=rule.times, output_tokens=rule.output_tokens
+            at,
+            tokens_per_second=rule.tokens_per_second,
+            times=rule.times,
+            turn=rule.turn,
+            output_tokens=rule.output_tokens,
         )
 
     def fits(self, prompt: Prompt) -> bool:
@@ -72,7 +78,7 @@ class ActiveRule:
         rule = self.rule
         if rule.times is not None and self.used >= rule.times:
             return False
-        if rule.model is not None and rule.model != prompt.model:
+        if rule.model not in (None, prompt.model) or rule.turn not in (None, prompt.turn):
             return False
         text = prompt.last_message if rule.where == "last" else prompt.whole_text
         if rule.contains is not None and rule.contains not in text:

@@ -16,6 +16,7 @@ from dayshift.fakellm.prompt import (
     required_text,
     text_of,
     tools_of,
+    turn_of,
 )
 from dayshift.fakellm.tokens import cut_into_tokens
 
@@ -48,6 +49,7 @@ def read(body: Json) -> Prompt:
         stream=body.get("stream") is True,
         max_tokens=max_tokens,
         body=body,
+        turn=turn_of(messages),
     )
 
 

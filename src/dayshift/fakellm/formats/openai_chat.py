@@ -14,6 +14,7 @@ from dayshift.fakellm.prompt import (
     required_text,
     text_of,
     tools_of,
+    turn_of,
 )
 from dayshift.fakellm.tokens import cut_into_tokens
 
@@ -31,6 +32,7 @@ def read(body: dict[str, Any]) -> Prompt:
         stream=body.get("stream") is True,
         max_tokens=positive_int(body, "max_completion_tokens", "max_tokens"),
         body=body,
+        turn=turn_of(messages),
     )
 
 

@@ -15,6 +15,7 @@ from dayshift.fakellm.prompt import (
     required_text,
     text_of,
     tools_of,
+    turn_of,
 )
 from dayshift.fakellm.tokens import cut_into_tokens
 
@@ -36,6 +37,7 @@ def read(body: Json) -> Prompt:
         stream=body.get("stream") is True,
         max_tokens=positive_int(body, "max_output_tokens"),
         body=body,
+        turn=turn_of(given),
     )
 
 
