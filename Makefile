@@ -3,11 +3,12 @@
 #   make demo    real requests through gateway, queue, workers and a local model, with a worker killed on the way
 #   make verify  random programs under random faults, every task accounted for (ARGS='--seed 7 --minutes 60')
 #   make faults  the faults that last longer than the gate may take, each met for certain
+#   make frameworks  the agents of examples/frameworks/, killed at every moment of every effect in turn
 #   make bench   the questions of benchmarks/, each with its floor: JSON, a picture, and a table of all
 #   make fmt     format and mend what can be mended
 #   make lock    resolve requirements.lock anew from pyproject.toml (needs uv)
 
-.PHONY: test demo verify faults bench fmt lock setup lint types walls tests tests-by-url
+.PHONY: test demo verify faults frameworks bench fmt lock setup lint types walls tests tests-by-url
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -54,6 +55,9 @@ verify: setup
 
 faults: setup
 	$(BIN) -m pytest -q -m long_fault
+
+frameworks: setup
+	$(BIN) -m pytest -q -m every_boundary tests/frameworks
 
 bench: setup
 	$(BIN) -m benchmarks

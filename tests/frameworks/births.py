@@ -1,0 +1,60 @@
+"""The nursery as a test sees it: workers to order, one at a time."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+
+from tests.frameworks.killing import Plan
+from tests.worker.house import House
+
+_SECONDS = 60
+
+
+class Nursery:
+    """Bears the workers that run one example."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def bear(self, plan: Plan | None) -> "Worker":
+        """Start a worker; with a plan, one that will die by it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(plan) + b"\n")
+        return Worker(await self._read(), asyncio.create_task(self._read()))
+
+    async def _read(self) -> int:
+        assert self._process.stdout is not None
+        line = await asyncio.wait_for(self._process.stdout.readline(), _SECONDS)
+        assert line, "the nursery has ended; its stderr says why"
+        return int(line)
+
+
+class Worker:
+    """A worker process. `ended` becomes its wait status."""
+
+    def __init__(self, pid: int, ended: asyncio.Task[int]) -> None:
+        self.pid = pid
+        self.ended = ended
+
+    async def stop(self) -> None:
+        """Drain it."""
+        os.kill(self.pid, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(await self.ended) == 0
+
+
+@contextlib.asynccontextmanager
+async def nursery(house: House, example: Path) -> AsyncIterator[Nursery]:
+    command = [sys.executable, "-m", "tests.frameworks.nursery", str(example)]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=house.environment)
+    try:
+        yield Nursery(process)
+    finally:
+        process.kill()  # a worker that was not stopped goes with it: it hears of its parent's death
+        await process.wait()
