@@ -7,10 +7,12 @@ def test_the_public_names_are_exactly_these_and_sorted():
         dayshift.__all__
         == sorted(dayshift.__all__)
         == [
+            "Breaker",
             "Context",
             "Fatal",
             "NotPerformed",
             "Retry",
+            "ToolUnavailable",
             "agent",
             "current",
             "tool",

@@ -1,5 +1,6 @@
 """What the author of an agent sees: `@agent`, the context, and the errors; and how a worker reads an author's file."""
 
+from dayshift.agents.breaking import Breaker, ToolUnavailable
 from dayshift.agents.context import Context, EmitSink, bind, current
 from dayshift.agents.conversation import Conversation, ReadHistory
 from dayshift.agents.declaration import agent
@@ -15,6 +16,7 @@ from dayshift.agents.values import Unencodable
 
 __all__ = [
     "Agent",
+    "Breaker",
     "CallMeter",
     "Context",
     "Conversation",
@@ -25,6 +27,7 @@ __all__ = [
     "NotPerformed",
     "ReadHistory",
     "Retry",
+    "ToolUnavailable",
     "Unencodable",
     "UnknownOutcome",
     "agent",

@@ -91,8 +91,14 @@ def calling(
 
 def name_of(function: Callable[..., Any]) -> str:
     """What a function is called in the journal: it survives a move to another file."""
-    inner, _, _ = _unwrapped(function, (), {})
+    inner = unwrapped(function)
     return getattr(inner, "__qualname__", None) or type(inner).__qualname__
+
+
+def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function below `functools.partial`."""
+    inner, _, _ = _unwrapped(function, (), {})
+    return inner
 
 
 def _unwrapped(

@@ -15,7 +15,7 @@ from dayshift.agents.drawing import draw_now, draw_random, draw_uuid
 from dayshift.agents.effects import Effects, journal_with
 from dayshift.agents.gathering import gather
 from dayshift.agents.llm_calls import LlmCalls
-from dayshift.agents.steps import run_step
+from dayshift.agents.steps import Options
 from dayshift.agents.usage import CallMeter
 from dayshift.agents.values import Unencodable, encode_value
 from dayshift.domain import clock
@@ -113,7 +113,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         the function's hint names. Raises what the function raises, also when it is replayed; `Fatal` when the result
         cannot be recorded.
         """
-        return run_step(self._effects, function, args, kwargs)
+        return Options(self._effects).step(function, *args, **kwargs)
+
+    def with_options(self, *, retries: int = 0, timeout: float | None = None) -> Options:
+        """`ctx.with_options(retries=3, timeout=10).step(function, ...)`: how often a step that failed is tried again within
+        this attempt, and how many seconds one try of it may take. `Fatal` is not tried again.
+        """
+        return Options(self._effects, retries, timeout)
 
     async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
         """Await several things at once; their results in order. The first error is raised, and ends the others."""

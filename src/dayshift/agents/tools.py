@@ -14,6 +14,10 @@ ended the attempt, the outcome is unknown: a tool that raised may have done its 
 
 A tool that has a parameter `idempotency_key` is given one that stays the same in every attempt, if its caller gave none.
 Outside of a task a tool is the function that it was.
+
+`timeout` and `retries` are of one call within an attempt (see `trying`), the breaker is of the tool (see `breaking`). Before a
+tool is begun its breaker is asked: one that was not called has no unknown outcome. A tool that took too long has one, if the
+attempt ends with that.
 """
 
 import functools
@@ -24,16 +28,20 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from dayshift.agents.breaking import Breaker, ToolBreaker, ToolUnavailable
 from dayshift.agents.calling import Calling, calling
 from dayshift.agents.effects import Effects, current_effects, result_of
 from dayshift.agents.errors import Fatal
 from dayshift.agents.failures import encode_failure
+from dayshift.agents.trying import Tries, check_options
+from dayshift.domain.breaker import Admission
 from dayshift.domain.effect import Effect, EffectKind, EffectStatus
 from dayshift.domain.errors import WrongUse
 from dayshift.journal import Draft
 
 _KNOWN = frozenset({EffectStatus.DONE, EffectStatus.FAILED})
 KEY_PARAMETER = "idempotency_key"
+_USUAL_BREAKER = Breaker()
 Function = TypeVar("Function", bound=Callable[..., Any])
 Policy = Literal["fail", "retry"] | Callable[..., Any]
 
@@ -56,13 +64,24 @@ class Tool(Struct, frozen=True):
     idempotent: bool
     unknown: Policy
     takes_key: bool
+    tries: Tries
 
 
-def tool(*, idempotent: bool, name: str | None = None, unknown: Policy = "fail") -> Callable[[Function], Function]:
+def tool(
+    *,
+    idempotent: bool,
+    name: str | None = None,
+    unknown: Policy = "fail",
+    timeout: float | None = None,
+    retries: int = 0,
+    breaker: Breaker | None = _USUAL_BREAKER,
+) -> Callable[[Function], Function]:
     """Make a tool of a function, async or plain.
 
     `idempotent` must be said: whether doing it twice is as good as doing it once. `unknown` is what happens to one that is
-    not, when an attempt died amid it: `"fail"`, `"retry"`, or a function that finds out (see above).
+    not, when an attempt died amid it: `"fail"`, `"retry"`, or a function that finds out (see above). `timeout` bounds one
+    try of an async tool, in seconds; `retries` says how often one that failed is tried again within the attempt, if it may be;
+    `breaker` says when it is left alone for a while (`Breaker()`; None: never).
     """
     if not isinstance(idempotent, bool):
         raise WrongUse(f"@tool(idempotent={idempotent!r}): say True or False")
@@ -72,12 +91,19 @@ def tool(*, idempotent: bool, name: str | None = None, unknown: Policy = "fail")
     def declare(function: Function) -> Function:
         if not inspect.isfunction(function):
             raise WrongUse(f"@tool on {function!r}: it marks functions only")
+        called = name or function.__qualname__
+        check_options(f"@tool on {called}", function, retries, timeout)
+        if retries and not idempotent and unknown != "retry":
+            raise WrongUse(
+                f"@tool on {called}: retries= is for tools that may be done again; say unknown='retry' if it may"
+            )
         declared = Tool(
             function=function,
-            name=name or function.__qualname__,
+            name=called,
             idempotent=idempotent,
             unknown=unknown,
             takes_key=KEY_PARAMETER in inspect.signature(function).parameters,
+            tries=Tries(f"tool {called}", retries, timeout, None if breaker is None else ToolBreaker(called, breaker)),
         )
         return _wrapped(declared)  # type: ignore[return-value] # it has the function's own signature
 
@@ -122,9 +148,12 @@ class _Use:
         if found is not None and found.status in _KNOWN:
             return self._calling.decode(result_of(found))
         if found is None:
-            return await self._do(await self._begin())
+            draft, admission = self._begin()
+            if not self._declared.idempotent:
+                await self._effects.journal.begun(draft)
+            return await self._do(draft, admission)
         if self._declared.idempotent or self._declared.unknown == "retry":
-            return await self._do(self._begin_again(found))
+            return await self._do(*self._begin_again(found))
         if self._declared.unknown == "fail":
             await self._effects.journal.unknown(found)
             raise self._unknown(found)
@@ -141,38 +170,50 @@ class _Use:
         if found is not None and found.status in _KNOWN:
             return self._calling.decode(result_of(found))
         if found is None:
-            return self._do_here(wait_for(self._begin()))
+            draft, admission = self._begin()
+            if not self._declared.idempotent:
+                wait_for(self._effects.journal.begun(draft))
+            return self._do_here(draft, admission)
         if self._declared.idempotent or self._declared.unknown == "retry":
-            return self._do_here(self._begin_again(found))
+            return self._do_here(*self._begin_again(found))
         if self._declared.unknown == "fail":
             wait_for(self._effects.journal.unknown(found))
             raise self._unknown(found)
         return self._find_out_here(found)
 
-    async def _begin(self) -> Draft:
+    def _begin(self) -> tuple[Draft, Admission | None]:
         draft = self._effects.journal.begin(self._calling.call)
-        if not self._declared.idempotent:
-            await self._effects.journal.begun(draft)
-        return draft
+        return draft, self._admit(draft)
 
-    def _begin_again(self, found: Effect) -> Draft:
-        return self._effects.journal.begin_again(found, self._calling.call)
+    def _begin_again(self, found: Effect) -> tuple[Draft, Admission | None]:
+        draft = self._effects.journal.begin_again(found, self._calling.call)
+        return draft, self._admit(draft)
 
-    async def _do(self, draft: Draft) -> Any:
+    def _admit(self, draft: Draft) -> Admission | None:
+        """Ask the breaker, before anything is written down as begun."""
         try:
-            result = await self._with_key(draft).make()
-        except Exception as error:
+            return self._declared.tries.admit()
+        except ToolUnavailable as error:
             self._effects.journal.failed(draft, error, encode_failure(error))
             raise
-        return self._calling.decode(result_of(await self._effects.journal.record(draft, result)))
 
-    def _do_here(self, draft: Draft) -> Any:
+    async def _do(self, draft: Draft, admission: Admission | None) -> Any:
+        make, journal = self._with_key(draft).make, self._effects.journal
         try:
-            result = self._with_key(draft).make_here()
+            result = await self._declared.tries.make(make, journal.check_may_act, admission)
         except Exception as error:
-            self._effects.journal.failed(draft, error, encode_failure(error))
+            journal.failed(draft, error, encode_failure(error))
             raise
-        return self._calling.decode(result_of(self._effects.wait_for(self._effects.journal.record(draft, result))))
+        return self._calling.decode(result_of(await journal.record(draft, result)))
+
+    def _do_here(self, draft: Draft, admission: Admission | None) -> Any:
+        make, journal = self._with_key(draft).make_here, self._effects.journal
+        try:
+            result = self._declared.tries.make_here(make, journal.check_may_act, admission)
+        except Exception as error:
+            journal.failed(draft, error, encode_failure(error))
+            raise
+        return self._calling.decode(result_of(self._effects.wait_for(journal.record(draft, result))))
 
     def _with_key(self, draft: Draft) -> Calling:
         if not self._declared.takes_key or self._named.get(KEY_PARAMETER):
@@ -181,19 +222,19 @@ class _Use:
         return msgspec.structs.replace(self._calling, named=named)
 
     async def _find_out(self, found: Effect) -> Any:
-        draft = self._begin_again(found)
+        draft = self._effects.journal.begin_again(found, self._calling.call)
         try:
             result = await self._checker().make()
         except NotPerformed:
-            return await self._do(draft)
+            return await self._do(draft, self._admit(draft))
         return self._calling.decode(result_of(await self._effects.journal.record(draft, result)))
 
     def _find_out_here(self, found: Effect) -> Any:
-        draft = self._begin_again(found)
+        draft = self._effects.journal.begin_again(found, self._calling.call)
         try:
             result = self._checker().make_here()
         except NotPerformed:
-            return self._do_here(draft)
+            return self._do_here(draft, self._admit(draft))
         return self._calling.decode(result_of(self._effects.wait_for(self._effects.journal.record(draft, result))))
 
     def _checker(self) -> Calling:

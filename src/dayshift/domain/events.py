@@ -70,6 +70,13 @@ class Diverged(Event, frozen=True, kw_only=True):
     part: str | None
 
 
+class ToolBreakerChanged(Event, frozen=True, kw_only=True):
+    """The breaker of a tool in this process. `state`: closed, open, half-open."""
+
+    tool: str
+    state: str
+
+
 class TaskGivenBack(Event, frozen=True, kw_only=True):
     """A draining worker handed a task back: no failure, no loss."""
 

@@ -117,6 +117,10 @@ class AttemptJournal:
                 raise Diverged(divergence.message(call))
             return None
 
+    def check_may_act(self) -> None:
+        """Raises Superseded when this attempt must not act any more."""
+        self._may_act()
+
     def begin(self, call: Call) -> Draft:
         """Say that the call is about to be made. Raises Superseded when this attempt must not act any more."""
         self._may_act()

@@ -50,6 +50,10 @@ def _lost(event: e.TaskLost) -> tuple[int, str]:
     return (logging.ERROR, "task.poisoned") if event.poisoned else (logging.WARNING, "task.lost")
 
 
+def _breaker(event: e.ToolBreakerChanged) -> tuple[int, str]:
+    return (logging.WARNING if event.state == "open" else logging.INFO), "tool.breaker"
+
+
 _DEBUG, _INFO, _WARNING, _ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
 LINE_RULES: dict[type[e.Event], LineRule] = {
@@ -57,6 +61,7 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
     e.TaskStarted: LineRule(name="task.started", level=_DEBUG),
     e.EffectsEnded: LineRule(name="effects.ended", level=_DEBUG),
     e.Diverged: LineRule(name="effect.diverged", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
+    e.ToolBreakerChanged: LineRule(name="tool.breaker", level=_WARNING, choose=_breaker, levels=(_INFO, _WARNING)),
     e.TaskFinished: LineRule(
         name="task.finished",
         level=_INFO,
