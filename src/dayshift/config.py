@@ -5,6 +5,7 @@ so that `dayshift run` works on a machine where nothing is set. An empty variabl
 """
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -16,6 +17,7 @@ from dayshift.domain.errors import WrongUse
 
 DEFAULT_PORT = 8700
 PLACEHOLDER_KEY = "dayshift-placeholder"
+HASH_SEED_VARIABLE, HASH_SEED = "PYTHONHASHSEED", "0"
 DATABASE_SCHEMES = ("postgresql", "postgres")
 VALKEY_SCHEMES = ("redis", "rediss", "valkey", "valkeys", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster")
 LOG_FORMATS = ("json", "pretty")
@@ -128,7 +130,22 @@ def set_placeholder_keys() -> None:
     A call with it is answered by the local model, or refused by the provider itself.
     """
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        os.environ.setdefault(name, PLACEHOLDER_KEY)
+        if not os.environ.get(name):
+            os.environ[name] = PLACEHOLDER_KEY
+
+
+def with_fixed_hashes(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that runs agents: a set that goes into a prompt has the same order in every attempt.
+
+    Only there: everywhere else a random seed stands against input that is made to collide.
+    """
+    return {**environment, HASH_SEED_VARIABLE: environment.get(HASH_SEED_VARIABLE) or HASH_SEED}
+
+
+def begin_again_with_fixed_hashes() -> None:
+    """Replace this process by itself with fixed hashes, unless somebody has chosen. Its pid and open files stay."""
+    if not os.environ.get(HASH_SEED_VARIABLE):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], with_fixed_hashes(os.environ))  # noqa: S606 - ourselves
 
 
 def inherited_environment() -> dict[str, str]:

@@ -52,9 +52,11 @@ class Worker:
 async def nursery(house: House, example: Path) -> AsyncIterator[Nursery]:
     command = [sys.executable, "-m", "tests.frameworks.nursery", str(example)]
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=house.environment)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, env=house.environment, start_new_session=True
+    )
     try:
         yield Nursery(process)
     finally:
-        process.kill()  # a worker that was not stopped goes with it: it hears of its parent's death
+        os.killpg(process.pid, signal.SIGKILL)  # with the worker that was not stopped, where a test has failed
         await process.wait()

@@ -89,6 +89,7 @@ class _Killer:
         async def recording(journal: AttemptJournal, draft: Draft, *arguments: Any, **named: Any) -> Any:
             number = self._number_of(draft.call.key)
             self._reach("answered", number)
+            self._reach("begun", number)  # where the provider was faster than the look at it
             stands = await record(journal, draft, *arguments, **named)
             self._reach("recorded", number)
             return stands

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from cyclopts import App, Group, Parameter
 
-from dayshift.config import Config, set_placeholder_keys
+from dayshift.config import Config, begin_again_with_fixed_hashes, set_placeholder_keys
 from dayshift.domain import ids
 from dayshift.domain.errors import WrongUse
 from dayshift.supervisor import GRACE_SECONDS, Lifecycle, Plan
@@ -115,6 +115,7 @@ def worker(
         agents.load(file)
         return
     _check_numbers(slots, grace)
+    begin_again_with_fixed_hashes()
     config = _config()
     telemetry.setup(config, "worker")
 

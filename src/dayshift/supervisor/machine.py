@@ -14,6 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from dayshift.config import with_fixed_hashes
 from dayshift.domain import ids
 from dayshift.domain.events import Note
 from dayshift.supervisor.child import Child, Command
@@ -117,7 +118,7 @@ class Machine:
         async def spawn() -> Child:
             worker_id = ids.new(ids.WORKER)
             arguments = ("worker", self._plan.file, "--worker-id", worker_id, *self._plan.worker_options)
-            command = Command(arguments=arguments, environment=self._environment)
+            command = Command(arguments=arguments, environment=with_fixed_hashes(self._environment))
             return await Child.spawn("worker", command, worker_id=worker_id)
 
         return Post("worker", spawn, self._bury_worker, grace_seconds=self._kill_after_seconds)
