@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -44,7 +46,8 @@ class Run(Struct):
 class Stage:
     """A house, a provider and a nursery, for one task after another."""
 
-    def __init__(self, house: House, provider: FakeProvider, nursery: Nursery) -> None:
+    def __init__(self, house: House, provider: FakeProvider, nursery: Nursery, agent: str = AGENT) -> None:
+        self._agent = agent
         self._house = house
         self._provider = provider
         self._nursery = nursery
@@ -56,19 +59,19 @@ class Stage:
             await asyncio.sleep(0.02)
         await worker.stop()
 
-    async def run(self, *, streams: bool, moment: str = "", killed_at: list[int] | None = None) -> Run:
-        """Run the agent, each worker but the last killed at that moment of the next effect of the list."""
+    async def run(self, moment: str = "", killed_at: Sequence[int] = (), **task_input: Any) -> Run:
+        """Give the agent a task, and let it run: each worker but the last killed at that moment of the next effect of the list."""
         self._provider.http.post("/_fake/reset")
         _book().unlink(missing_ok=True)
-        task_id = await self._house.submit(AGENT, question=QUESTION, stream=streams)
-        for number in killed_at or []:
+        task_id = await self._house.submit(self._agent, **{"question": QUESTION, **task_input})
+        for number in killed_at:
             await self._kill_one(task_id, Plan(moment, number))
         worker = await self._nursery.bear(None)
         task = await self._house.finished(task_id, 60)
         await worker.stop()
         effects = [effect for effect in await self._house.ledger.effects.of_task(task_id) if effect.kind != "value"]
-        deeds = Counter(_book().read_text().splitlines())
-        return Run(task, effects, self._provider.calls(), deeds, moment, killed_at or [])
+        deeds = Counter(_book().read_text().splitlines() if _book().exists() else ())
+        return Run(task, effects, self._provider.calls(), deeds, moment, list(killed_at))
 
     async def _kill_one(self, task_id: str, plan: Plan) -> None:
         worker = await self._nursery.bear(plan)

@@ -24,11 +24,11 @@ async def test_killed_at_every_boundary_in_turn(house, provider, name, streams, 
     async with nursery(house, path_of(name)) as born:
         stage = Stage(house, provider, born)
         await stage.open()
-        undisturbed = await stage.run(streams=streams)
+        undisturbed = await stage.run(stream=streams)
         runs: list[Run] = []
         for moment in MOMENTS:
             numbers = _numbers_of(moment, undisturbed, streams=streams)
-            run = await stage.run(streams=streams, moment=moment, killed_at=numbers)
+            run = await stage.run(moment, numbers, stream=streams)
             check(run, undisturbed)
             runs.append(run)
     record_figures(

@@ -22,15 +22,15 @@ async def test_an_example_runs_without_dayshift_and_with_it_and_with_kills(house
     async with nursery(house, path_of(name)) as born:
         stage = Stage(house, provider, born)
         await stage.open()
-        undisturbed = await stage.run(streams=False)
+        undisturbed = await stage.run()
         check(undisturbed, undisturbed)
         assert plain.endswith(msgspec.json.decode(undisturbed.task.output))
         assert undisturbed.kinds.count("llm") >= 8
         assert undisturbed.kinds.count("tool") >= 4
-        streamed = await stage.run(streams=True, moment="amid", killed_at=[1])
+        streamed = await stage.run("amid", [1], stream=True)
         check(streamed, undisturbed)
         for moment, numbers in KILLS.items():
-            check(await stage.run(streams=False, moment=moment, killed_at=numbers), undisturbed)
+            check(await stage.run(moment, numbers), undisturbed)
 
 
 def plain_answer(name: str, folder) -> str:
