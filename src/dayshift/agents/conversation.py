@@ -59,9 +59,9 @@ class Conversation:
         return self._do(lambda: _append_call(body), lambda call: self._append(call, body))
 
     def _do(self, name: Callable[[], Call], do: Callable[[Call], Any]) -> Any:
-        """On the worker's loop an awaitable; in a plain agent's thread the result."""
-        if self._effects.is_on_loop():
-            return _named_where_it_runs(name, do)
+        """In async code an awaitable; in a plain agent's thread the result."""
+        if self._effects.is_in_async_code():
+            return _named_where_it_runs(name, lambda call: self._effects.written(do(call)))
         return self._effects.wait_for(do(name()))
 
     async def _messages(self, call: Call, last: int | None) -> list[Any]:

@@ -1,6 +1,7 @@
 """How an agent's code does something through its journal: found, or done and recorded.
 
-Async code awaits. A plain function runs in a thread of its own and blocks there, while the loop of its worker writes.
+Async code awaits. A plain function runs in a thread of its own and blocks there, while the loop of its worker writes. A thread may
+also run a loop of its own (`asyncio.run` in a plain agent): async code there awaits as everywhere, and the worker's loop writes.
 """
 
 import asyncio
@@ -43,6 +44,11 @@ class Effects:
         running = asyncio._get_running_loop()  # noqa: SLF001 - the documented way raises, which costs more
         return running is not None if self._loop is None else running is self._loop
 
+    @staticmethod
+    def is_in_async_code() -> bool:
+        """Whether the code that asks can await, on whichever loop."""
+        return asyncio._get_running_loop() is not None  # noqa: SLF001 - as above
+
     async def perform(self, call: Call, do: Callable[[], Awaitable[bytes]]) -> bytes:
         """The recorded result of a call, made now unless an earlier attempt made it. Raises what it raised then."""
         found = self.journal.take(call)
@@ -54,7 +60,7 @@ class Effects:
         except Exception as error:
             self.journal.failed(draft, error, encode_failure(error))
             raise
-        return result_of(await self.journal.record(draft, result))
+        return result_of(await self.written(self.journal.record(draft, result)))
 
     def perform_here(self, call: Call, do: Callable[[], bytes]) -> bytes:
         """The same from a plain function's thread."""
@@ -77,6 +83,12 @@ class Effects:
         drawn = value()
         self.journal.drawn(self.journal.begin(call), drawn)
         return drawn
+
+    async def written(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
+        """Await what only the worker's loop can do, on whichever loop this runs."""
+        if self._loop is None or self.is_on_loop():
+            return await doing
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(doing, self._loop))
 
     def wait_for(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
         """Block this thread until the worker's loop has done it."""

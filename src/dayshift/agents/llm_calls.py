@@ -31,7 +31,7 @@ class LlmCalls:
 
     async def record(self, draft: Draft, answer: Answer, usage: Usage) -> Answer:
         self._count(draft)
-        return _answer_in(await self._record(draft, answer, usage))
+        return _answer_in(await self._effects.written(self._record(draft, answer, usage)))
 
     def record_here(self, draft: Draft, answer: Answer, usage: Usage) -> Answer:
         self._count(draft)

@@ -23,7 +23,7 @@ class Options(Struct, frozen=True):
 
     def step(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """`ctx.step` with these options. Await it in async code."""
-        if self._effects.is_on_loop():
+        if self._effects.is_in_async_code():
             return self._run_async(function, args, kwargs)
         step, tries, check = self._step(function, args, kwargs), self._tries(function), self._check
         return step.decode(self._effects.perform_here(step.call, lambda: tries.make_here(step.make_here, check)))

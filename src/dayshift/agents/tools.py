@@ -150,12 +150,12 @@ class _Use:
         if found is None:
             draft, admission = self._begin()
             if not self._declared.idempotent:
-                await self._effects.journal.begun(draft)
+                await self._effects.written(self._effects.journal.begun(draft))
             return await self._do(draft, admission)
         if self._declared.idempotent or self._declared.unknown == "retry":
             return await self._do(*self._begin_again(found))
         if self._declared.unknown == "fail":
-            await self._effects.journal.unknown(found)
+            await self._effects.written(self._effects.journal.unknown(found))
             raise self._unknown(found)
         return await self._find_out(found)
 
@@ -204,7 +204,7 @@ class _Use:
         except Exception as error:
             journal.failed(draft, error, encode_failure(error))
             raise
-        return self._calling.decode(result_of(await journal.record(draft, result)))
+        return self._calling.decode(result_of(await self._effects.written(journal.record(draft, result))))
 
     def _do_here(self, draft: Draft, admission: Admission | None) -> Any:
         make, journal = self._with_key(draft).make_here, self._effects.journal
@@ -227,7 +227,7 @@ class _Use:
             result = await self._checker().make()
         except NotPerformed:
             return await self._do(draft, self._admit(draft))
-        return self._calling.decode(result_of(await self._effects.journal.record(draft, result)))
+        return self._calling.decode(result_of(await self._effects.written(self._effects.journal.record(draft, result))))
 
     def _find_out_here(self, found: Effect) -> Any:
         draft = self._effects.journal.begin_again(found, self._calling.call)
