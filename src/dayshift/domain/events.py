@@ -70,6 +70,14 @@ class Diverged(Event, frozen=True, kw_only=True):
     part: str | None
 
 
+class CallNotCaptured(Event, frozen=True, kw_only=True):
+    """A task called a provider through an HTTP library that is not captured: it will be made and paid for again."""
+
+    library: str
+    host: str
+    path: str
+
+
 class ToolBreakerChanged(Event, frozen=True, kw_only=True):
     """The breaker of a tool in this process. `state`: closed, open, half-open."""
 

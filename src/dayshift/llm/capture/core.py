@@ -13,7 +13,8 @@ its reader leaves is recorded as far as it was read, as that is what the agent w
 the SDK and not to the agent, so it is taken back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -52,6 +53,24 @@ def record_calls_with(recorder: Recorder) -> None:
 def current_recorder() -> Recorder | None:
     """Of the task that runs here; None outside of tasks."""
     return _recorder.get()
+
+
+_is_captured: ContextVar[bool] = ContextVar("dayshift_call_is_captured", default=False)
+
+
+@contextmanager
+def sending() -> Iterator[None]:
+    """A captured call is on its way below us, whatever libraries its transport may use."""
+    token = _is_captured.set(True)
+    try:
+        yield
+    finally:
+        _is_captured.reset(token)
+
+
+def is_captured() -> bool:
+    """Whether what is sent here belongs to a call that is captured."""
+    return _is_captured.get()
 
 
 def is_retry(headers: Mapping[str, str]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dayshift.llm.capture.addresses import Addresses
 from dayshift.llm.capture.answers import Answer, kept_headers
-from dayshift.llm.capture.core import Reading, Recorder, current_recorder, is_retry
+from dayshift.llm.capture.core import Reading, Recorder, current_recorder, is_retry, sending
 from dayshift.llm.formats import EventSplitter, Format
 from dayshift.llm.request import NotAQuestion, Question, question_of
 
@@ -132,7 +132,8 @@ class _AsyncTransport(_Transport):
     async def _ask(self, request: Any, api: Format, question: Question) -> Any:
         draft = self._recorder.begin(question)
         try:
-            response = await self._inner.handle_async_request(request)
+            with sending():
+                response = await self._inner.handle_async_request(request)
             if question.streams and response.status_code == 200:
                 reading = self._reading(api, response)
                 return self._streaming(response, self.stream(self._recorder, draft, reading, self._unpacked(response)))
@@ -164,7 +165,8 @@ class _PlainTransport(_Transport):
     def _ask(self, request: Any, api: Format, question: Question) -> Any:
         draft = self._recorder.begin(question)
         try:
-            response = self._inner.handle_request(request)
+            with sending():
+                response = self._inner.handle_request(request)
             if question.streams and response.status_code == 200:
                 reading = self._reading(api, response)
                 return self._streaming(response, self.stream(self._recorder, draft, reading, self._unpacked(response)))

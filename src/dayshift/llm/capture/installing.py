@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from dayshift.llm.capture.addresses import Addresses
 from dayshift.llm.capture.httpx import install
 from dayshift.llm.capture.threads import carried_into_threads
+from dayshift.llm.capture.unseen import telling_of_unseen_calls
 
 LIBRARIES = ("httpx2", "httpx")
 
@@ -18,7 +19,7 @@ def capturing(addresses: Callable[[], Addresses]) -> Iterator[None]:
     found = [importlib.import_module(name) for name in LIBRARIES if find_spec(name) is not None]
     undoings = [install(library, addresses) for library in found]
     try:
-        with carried_into_threads():
+        with carried_into_threads(), telling_of_unseen_calls(addresses):
             yield
     finally:
         for undo in undoings:
