@@ -19,7 +19,7 @@ class Store(LocalHistory):
         super().__init__()
         self.effects: list[Effect] = []
 
-    async def write(self, effect: Effect, *, handed_on: bool = False) -> Effect:
+    async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
         self.effects.append(effect)
         return await super().write(effect, handed_on=handed_on)
 

@@ -8,6 +8,7 @@ def test_the_public_names_are_exactly_these_and_sorted():
         == sorted(dayshift.__all__)
         == [
             "Breaker",
+            "ChildFailed",
             "Context",
             "Fatal",
             "NotPerformed",

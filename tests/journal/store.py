@@ -14,7 +14,7 @@ class Store:
         self.effects: dict[tuple[bytes, int], Effect] = {}
         self.writes_left = 10_000
 
-    async def write(self, effect: Effect, *, handed_on: bool = False) -> Effect:
+    async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
         if self.writes_left == 0:
             raise Superseded("cut off")
         self.writes_left -= 1

@@ -49,7 +49,7 @@ async def opened(journal: Journal, started: Started, worker_id: str, cancels: li
 
 
 async def test_the_next_attempt_finds_what_this_one_did(ledger):
-    journal, first, second = Journal(ledger), await a_worker(ledger), await a_worker(ledger)
+    journal, first, second = Journal(ledger, lambda _: None), await a_worker(ledger), await a_worker(ledger)
     task_id = await a_task(ledger)
     done = await opened(journal, await start(ledger, task_id, first), first)
     await done.record(done.begin(CALL), b"an answer" * 100, Usage(llm_calls=1, input_tokens=5))
@@ -67,7 +67,7 @@ async def test_the_next_attempt_finds_what_this_one_did(ledger):
 
 
 async def test_an_attempt_that_was_superseded_may_not_record(ledger):
-    journal, first, second = Journal(ledger), await a_worker(ledger), await a_worker(ledger)
+    journal, first, second = Journal(ledger, lambda _: None), await a_worker(ledger), await a_worker(ledger)
     task_id = await a_task(ledger)
     old = await opened(journal, await start(ledger, task_id, first), first)
     draft = old.begin(CALL)
@@ -80,7 +80,7 @@ async def test_an_attempt_that_was_superseded_may_not_record(ledger):
 
 async def test_of_two_answers_for_one_place_the_recorded_one_stands_unless_the_agent_has_the_other(ledger):
     """No reasoning leads here: two journals of one attempt stand for whatever would."""
-    journal, worker = Journal(ledger), await a_worker(ledger)
+    journal, worker = Journal(ledger, lambda _: None), await a_worker(ledger)
     started = await start(ledger, await a_task(ledger), worker)
     one, other = await opened(journal, started, worker), await opened(journal, started, worker)
     await one.record(one.begin(CALL), b"recorded")
@@ -94,7 +94,7 @@ async def test_of_two_answers_for_one_place_the_recorded_one_stands_unless_the_a
 
 
 async def test_whoever_records_hears_that_the_task_is_cancelled(ledger):
-    journal, worker, told = Journal(ledger), await a_worker(ledger), []
+    journal, worker, told = Journal(ledger, lambda _: None), await a_worker(ledger), []
     started = await start(ledger, await a_task(ledger), worker)
     done = await opened(journal, started, worker, told)
     await ledger.tasks.cancel("acme", started.id)
@@ -103,7 +103,7 @@ async def test_whoever_records_hears_that_the_task_is_cancelled(ledger):
 
 
 async def test_what_differed_is_told_when_the_attempt_is_over(ledger):
-    journal, first, second = Journal(ledger), await a_worker(ledger), await a_worker(ledger)
+    journal, first, second = Journal(ledger, lambda _: None), await a_worker(ledger), await a_worker(ledger)
     task_id = await a_task(ledger)
     done = await opened(journal, await start(ledger, task_id, first), first)
     await done.record(done.begin(CALL), b"1")
@@ -120,7 +120,7 @@ async def test_what_differed_is_told_when_the_attempt_is_over(ledger):
 
 
 async def test_many_effects_of_many_tasks_share_commits(ledger):
-    journal, worker = Journal(ledger), await a_worker(ledger)
+    journal, worker = Journal(ledger, lambda _: None), await a_worker(ledger)
     tasks = [await start(ledger, await a_task(ledger), worker) for _ in range(20)]
 
     async def run(started: Started) -> None:

@@ -52,13 +52,29 @@ HOT = {
     "withdraw_task": f"{NIL}, 'busy'",
     "unfinished_before": NIL,
     "start_tasks": f"{UUIDS}, {UUIDS}, {TEXTS}, '{{}}'::boolean[], {UUIDS}",
-    "finish_tasks": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {TEXTS}, {BYTES}, {TEXTS}, {TEXTS}, '{{}}'::boolean[], '{{}}'::float8[], {BYTES}, {BYTES}",
-    "record_effects": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {BYTES}, '{{}}'::int[], {TEXTS}, {TEXTS}, {TEXTS}, '{{}}'::timestamptz[], '{{}}'::timestamptz[], {BYTES}, {BYTES}, {BYTES}, {BYTES}, {TEXTS}, {BYTES}",
+    "finish_tasks": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {TEXTS}, {BYTES}, {TEXTS}, {TEXTS}, '{{}}'::boolean[], '{{}}'::float8[], {BYTES}, {BYTES}, {BYTES}, '{{}}'::timestamptz[], '{{}}'::int[]",
+    "record_effects": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {BYTES}, '{{}}'::int[], {TEXTS}, {TEXTS}, {TEXTS}, '{{}}'::timestamptz[], '{{}}'::timestamptz[], {BYTES}, {BYTES}, {BYTES}, {BYTES}, {TEXTS}, {BYTES}, '{{}}'::float8[]",
     "replace_effect": f"{NIL}, 1, {NIL}, 'k', 0, {NIL}, 'llm', 'n', 'done', now(), now(), NULL, NULL, NULL, 'r', '', NULL",
     "effects_of_task": f"{NIL}, '', -1, 1000",
     "list_effects": f"{NIL}, {NIL}, 20",
     "settle_effect": f"{NIL}, 'busy', {NIL}, NULL",
     "mark_replayed": f"{UUIDS}, {BYTES}, '{{}}'::int[], '{{}}'::int[]",
+    "lock_attempts": f"{UUIDS}, '{{}}'::int[], {UUIDS}",
+    "bind_signals": UUIDS,
+    "time_out_waits": f"{UUIDS}, 'r'",
+    "answered_waits": UUIDS,
+    "lock_for_signal": f"{NIL}, 'busy'",
+    "signals_of_name": f"{NIL}, 'approval'",
+    "waits_of_name": f"{NIL}, 'approval'",
+    "keep_signal": f"{NIL}, 'approval', {NIL}, {NIL}, '1'",
+    "wake_tasks": UUIDS,
+    "waking_page": "600, 'epoch', 0, 100",
+    "wake_overdue": "5, 100",
+    "spawn_children": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {BYTES}, '{{}}'::int[], {TEXTS}, '{{}}'::timestamptz[], {BYTES}, {BYTES}, {TEXTS}, {TEXTS}, {BYTES}, {TEXTS}",
+    "untold_children": "500",
+    "note_told": UUIDS,
+    "unfinished_children": NIL,
+    "orphans": "500",
     "get_task": NIL,
     "get_task_of_tenant": f"{NIL}, 'busy'",
     "find_idempotency_key": "'busy', 'a key'",
@@ -103,9 +119,11 @@ HOT = {
 SMALL_TABLES = {"workers", "depths", "depths_measured", "versions", "plane_state"}
 # Left to itself PostgreSQL may read 2,000 conversations to hash them, and a third of a table that it believes to be old.
 # Our sessions, also those through PgBouncer, tell it otherwise.
-MAY_SCAN_BY_ITSELF = {("drop_expired", "tasks")}
+MAY_SCAN_BY_ITSELF = {("drop_expired", "tasks"), ("drop_expired", "signals")}
 # To count all unfinished rows is to read all index entries of unfinished rows; nothing is saved by a narrower bound.
-READS_ALL_UNFINISHED = {"measure_depths"}
+# Likewise all children that have not ended, now and then; and the index of ends that a parent was not told of is empty but
+# for those.
+READS_ALL_UNFINISHED = {"measure_depths", "orphans", "untold_children"}
 
 
 @pytest.fixture(scope="module")

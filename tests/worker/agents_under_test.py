@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from dayshift import Context, Fatal, Retry, agent, current
+from dayshift import ChildFailed, Context, Fatal, Retry, agent, current
 
 SEEN: dict[str, list[float]] = {}
 RELEASE = threading.Event()
@@ -173,3 +173,74 @@ def chats_plainly() -> list:
     assert conversation is not None
     conversation.append("hi")
     return conversation.messages()
+
+
+@agent
+async def sleeps(ctx: Context, seconds: float) -> int:
+    note(ctx.task_id)
+    await ctx.sleep(seconds)
+    return ctx.attempt
+
+
+@agent
+def sleeps_in_a_thread(ctx: Context, seconds: float) -> int:
+    note(ctx.task_id)
+    ctx.sleep(seconds)
+    return ctx.attempt
+
+
+@agent
+async def asks_leave(ctx: Context, timeout: float | None = None, times: int = 1) -> list:
+    note(ctx.task_id)
+    said = []
+    for number in range(times):
+        await ctx.emit("asking", number=number)
+        try:
+            said.append(await ctx.wait_for("approval", timeout))
+        except TimeoutError:
+            said.append("nobody came")
+    return said
+
+
+@agent
+async def calls_others(ctx: Context, texts: list[str]) -> list[str]:
+    note(ctx.task_id)
+    return await ctx.gather(*(ctx.call(slow_echo, text) for text in texts))
+
+
+@agent
+async def slow_echo(ctx: Context, text: str) -> str:
+    if text == "fail":
+        raise Fatal("it was told to fail")
+    if text == "wait":
+        await asyncio.Event().wait()
+    await asyncio.sleep(0.3)
+    return text.upper()
+
+
+@agent
+async def survives_a_child(ctx: Context) -> str:
+    try:
+        return await ctx.call(slow_echo, text="fail")
+    except ChildFailed as error:
+        await ctx.sleep(1.2)
+        return f"{error.error_code}: {error}"
+
+
+@agent
+async def waits_beside_work(ctx: Context, log: str, in_a_group: bool = False) -> str:
+    note(ctx.task_id)
+
+    async def work() -> None:
+        await asyncio.sleep(0.8)
+        await ctx.step(append_line, log, "worked")
+
+    if in_a_group:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work())
+            waiting = group.create_task(ctx.wait_for("approval"))
+        return waiting.result()
+    working = asyncio.create_task(work())
+    said = await ctx.wait_for("approval")
+    await working
+    return said

@@ -6,6 +6,7 @@ from dayshift.agents.conversation import Conversation, ReadHistory
 from dayshift.agents.declaration import agent
 from dayshift.agents.effects import Effects
 from dayshift.agents.errors import Fatal, Retry
+from dayshift.agents.failures import encode_failure
 from dayshift.agents.loading import LoadedAgents, load
 from dayshift.agents.model_use import asks_for_model
 from dayshift.agents.registered import Agent
@@ -13,11 +14,13 @@ from dayshift.agents.sdk import close_clients
 from dayshift.agents.tools import NotPerformed, UnknownOutcome, tool
 from dayshift.agents.usage import CallMeter
 from dayshift.agents.values import Unencodable
+from dayshift.agents.waiting import ChildFailed
 
 __all__ = [
     "Agent",
     "Breaker",
     "CallMeter",
+    "ChildFailed",
     "Context",
     "Conversation",
     "Effects",
@@ -35,6 +38,7 @@ __all__ = [
     "bind",
     "close_clients",
     "current",
+    "encode_failure",
     "load",
     "tool",
 ]

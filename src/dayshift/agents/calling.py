@@ -55,8 +55,7 @@ class Calling(Struct, frozen=True):
 
     def decode(self, result: bytes) -> Any:
         """What the caller is given."""
-        value = msgspec.json.decode(result, type=self.shape.field_type)
-        return value if self.shape.finish is None else self.shape.finish(value)
+        return self.shape.decode(result)
 
     def _encode(self, result: Any) -> bytes:
         try:
@@ -86,7 +85,7 @@ def calling(
     parts |= {word: _canonical(value) for word, value in by_name.items()}
     content = b"\n".join(part.encode() + b"=" + parts[part] for part in sorted(parts))
     call = call_of(kind, name, content, scope=scope.get(), parts=parts)
-    return Calling(call, f"{kind} {name}", function, arguments, named, _result_shape(inner))
+    return Calling(call, f"{kind} {name}", function, arguments, named, result_shape(inner))
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -133,7 +132,7 @@ _encoder = msgspec.json.Encoder(order="sorted", enc_hook=_stand_in)
 
 
 @functools.lru_cache(maxsize=1_000)
-def _result_shape(function: Callable[..., Any]) -> Shape:
+def result_shape(function: Callable[..., Any]) -> Shape:
     """Of the hint, or of anything where there is none that JSON can say."""
     try:
         hint = get_type_hints(function, include_extras=True).get("return", Any)

@@ -1,6 +1,5 @@
 """What an agent can reach while it runs: its task's facts, its live stream, and the official SDKs."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -9,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from dayshift.agents import sdk
+from dayshift.agents import sdk, waiting
 from dayshift.agents.conversation import Conversation, LocalHistory
 from dayshift.agents.drawing import draw_now, draw_random, draw_uuid
 from dayshift.agents.effects import Effects, journal_with
@@ -137,9 +136,29 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """A random UUID; a later attempt is given the same."""
         return draw_uuid(self._effects)
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait so many seconds."""
-        await asyncio.sleep(seconds)
+    def sleep(self, seconds: float) -> Any:
+        """Wait so many seconds. From a second on the wait is in the journal, and may be without a worker.
+
+        Await it in async code, like `wait_for` and `call`; a plain agent just calls them.
+        """
+        return waiting.sleep(self._effects, seconds)
+
+    def wait_for(self, name: str, timeout: float | None = None) -> Any:
+        """Wait for a signal of that name, `POST /v1/tasks/ID/signals/NAME`, sent before or after; gives its payload.
+
+        Raises `TimeoutError` when none came within `timeout` seconds. While nothing else goes on the task is parked: it holds
+        no slot and no memory.
+        """
+        return waiting.wait_for(self._effects, name, timeout)
+
+    def call(self, agent: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Run another agent as a task of its own, and give its output. It has this task's tenant, user and priority.
+
+        Raises `ChildFailed` when it failed or was cancelled; cancelling this task cancels it too.
+        """
+        if self._effects.is_local:
+            return waiting.call_by_hand(self, agent, args, kwargs)
+        return waiting.call(self._effects, agent, args, kwargs)
 
     def openai(self) -> "AsyncOpenAI":
         """The official OpenAI client, made from the environment (`OPENAI_API_KEY`, `OPENAI_BASE_URL`)."""

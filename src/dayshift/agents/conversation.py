@@ -20,7 +20,7 @@ from dayshift.agents.effects import Effects, result_of, scope
 from dayshift.agents.values import Unencodable, encode_value
 from dayshift.domain.effect import Effect, EffectKind
 from dayshift.domain.errors import WrongUse
-from dayshift.journal import Call, Page, call_of, canonical_json, unpack
+from dayshift.journal import Call, Nowhere, Page, call_of, canonical_json, unpack
 
 ReadHistory = Callable[[int | None, int | None], Awaitable[Page]]
 """Reads the messages up to a seq (None: all), or only the last so many of them."""
@@ -83,16 +83,16 @@ class Conversation:
                 await journal.record(journal.begin(call), body)
 
 
-class LocalHistory:
+class LocalHistory(Nowhere):
     """A history in memory, for code that runs outside of tasks; what its journal records comes by here."""
 
     def __init__(self) -> None:
         self._messages: list[bytes] = []
 
-    async def write(self, effect: Effect, *, handed_on: bool = False) -> Effect:  # noqa: ARG002 - the protocol names it
+    async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
         if effect.kind == EffectKind.APPEND and effect.result is not None:
             self._messages.append(unpack(effect.result))
-        return effect
+        return await super().write(effect, handed_on=handed_on, wait_seconds=wait_seconds)
 
     async def read(self, up_to_seq: int | None, last: int | None) -> Page:
         messages = self._messages[:up_to_seq]

@@ -5,12 +5,17 @@ also run a loop of its own (`asyncio.run` in a plain agent): async code there aw
 """
 
 import asyncio
+import concurrent.futures
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from dayshift.agents.by_hand import WaitingByHand
 from dayshift.agents.failures import encode_failure, raise_recorded
+from dayshift.domain.child import ChildEnd
 from dayshift.domain.effect import Effect, EffectStatus
+from dayshift.domain.errors import Stopped
 from dayshift.journal import AttemptJournal, Call, unpack
 
 Answer = TypeVar("Answer")
@@ -18,6 +23,9 @@ Answer = TypeVar("Answer")
 scope: ContextVar[str] = ContextVar("dayshift_scope", default="")
 """Where in the agent we are: below which step, in which branch. Part of every key, and carried into what is called."""
 
+
+calling_thread: ContextVar[int | None] = ContextVar("dayshift_calling_thread", default=None)
+"""The thread that blocks until the worker's loop has done something for it."""
 
 _current: ContextVar["Effects | None"] = ContextVar("dayshift_effects", default=None)
 
@@ -32,12 +40,39 @@ def journal_with(effects: "Effects") -> None:
     _current.set(effects)
 
 
-class Effects:
-    """The effects of one attempt. `loop` is the one that its worker writes from; None where there is no worker."""
+class Waiting(Protocol):
+    """How an attempt waits for what may take days. Both may never return: then the task is parked."""
 
-    def __init__(self, journal: AttemptJournal, loop: asyncio.AbstractEventLoop | None) -> None:
+    async def until_due(self, wait: Effect) -> None:
+        """Until the time of a wait is over."""
+
+    async def answer(self, wait: Effect) -> bytes | ChildEnd | None:
+        """What a wait was for: a signal's payload, a child's end, or None when it timed out (which is recorded then)."""
+
+
+class Effects:
+    """The effects of one attempt. `loop` is the one that its worker writes from; None where there is no worker.
+
+    `depth`: how many tasks stand above this one.
+    """
+
+    def __init__(
+        self,
+        journal: AttemptJournal,
+        loop: asyncio.AbstractEventLoop | None,
+        waiting: Waiting | None = None,
+        *,
+        depth: int = 0,
+    ) -> None:
         self.journal = journal
+        self.waiting = waiting or WaitingByHand()
+        self.depth = depth
         self._loop = loop
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is no task of a worker, but a function called by hand."""
+        return self._loop is None
 
     def is_on_loop(self) -> bool:
         """Whether the code that asks runs on the worker's loop, and not in a thread of its own."""
@@ -94,7 +129,13 @@ class Effects:
         """Block this thread until the worker's loop has done it."""
         if self._loop is None:
             return asyncio.run(doing)
-        return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+        token = calling_thread.set(threading.get_ident())
+        try:
+            return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+        except concurrent.futures.CancelledError:  # this thread cannot be cancelled, but what it waited for was
+            raise Stopped("the attempt was told to stop") from None
+        finally:
+            calling_thread.reset(token)
 
 
 def result_of(effect: Effect) -> bytes:

@@ -27,6 +27,11 @@ class Shape(Struct, frozen=True):
     field_type: Any
     finish: Callable[[Any], Any] | None = None
 
+    def decode(self, data: bytes) -> Any:
+        """The agent's value in JSON. Raises msgspec.MsgspecError when it does not fit."""
+        value = msgspec.json.decode(data, type=self.field_type)
+        return value if self.finish is None else self.finish(value)
+
 
 def shape_of(hint: Any) -> Shape:
     """The shape of `hint`; raises NoSchema with the reason."""

@@ -53,7 +53,8 @@ class Effect(Struct, frozen=True, kw_only=True):
     `key` names what was done and where (16 bytes); `occurrence` counts equal ones in the order of their recording.
     `digests` are those of the parts of the content; `emits` names what the agent has told its stream since the effect
     before. `scope` says below which steps and tools, and in which branches, it was done; `differs` is there when it was
-    not found although something like it was recorded. `result` is as `journal/` encodes it: the answer, or the error.
+    not found although something like it was recorded. `result` is as `journal/` encodes it: the answer, or the error. `due_at` is
+    when a wait is over without an answer.
     """
 
     id: str
@@ -73,3 +74,4 @@ class Effect(Struct, frozen=True, kw_only=True):
     replayed_by: int | None = None
     scope: str = ""
     differs: Difference | None = None
+    due_at: datetime | None = None

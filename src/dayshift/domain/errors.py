@@ -96,3 +96,11 @@ class Superseded(DayshiftError):
 
 class Diverged(DayshiftError):
     code = "diverged"
+
+
+class Stopped(BaseException):
+    """The attempt was told to stop, and its code ends here. No error, so that `except Exception` does not meet it: let it pass."""
+
+
+class Parked(Stopped):
+    """The task is parked: its code ends here, and goes on in a later attempt, from the top and over its journal."""

@@ -85,6 +85,15 @@ class ToolBreakerChanged(Event, frozen=True, kw_only=True):
     state: str
 
 
+class TaskParked(Event, frozen=True, kw_only=True):
+    """A task waits without a worker, for a time, a signal or a child."""
+
+    task_id: str
+    agent: str
+    attempt: int
+    waits_for: str
+
+
 class TaskGivenBack(Event, frozen=True, kw_only=True):
     """A draining worker handed a task back: no failure, no loss."""
 

@@ -124,6 +124,7 @@ class Task(Struct, frozen=True, kw_only=True):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
     trace_id: str | None = None
     version: str | None = None
+    parent: str | None = None  # the task that called this one
 
     @property
     def is_final(self) -> bool:
@@ -192,6 +193,9 @@ class Started(Struct, frozen=True, kw_only=True):
     timing: Timing
     usage: Usage
     takeover: bool = False  # from a worker that was declared dead: its attempt is lost
+    wakes: int = 0  # how often something had come that it may wait for
+    parent_id: str | None = None
+    depth: int = 0
 
     def place(self, run_at_ms: int = 0) -> Place:
         """Where the task stands in the queue's order, due at that time (0: now)."""

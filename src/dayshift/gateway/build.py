@@ -20,12 +20,14 @@ from dayshift.gateway.openapi import openapi_route
 from dayshift.gateway.probes import Probes
 from dayshift.gateway.routes import Route, Routes
 from dayshift.gateway.settings import SettingsDoor
+from dayshift.gateway.signals import SignalDoor
 from dayshift.gateway.table import (
     admin_routes,
     conversation_routes,
     effect_routes,
     list_routes,
     public_routes,
+    signal_routes,
     task_routes,
 )
 from dayshift.gateway.tasks import TaskDoor
@@ -87,6 +89,7 @@ def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[
         *task_routes(TaskDoor(tasks, services.settings, drain), Events(tasks)),
         *effect_routes(EffectsDoor(tasks)),
         *conversation_routes(ConversationsDoor(tasks)),
+        *signal_routes(SignalDoor(tasks)),
         *list_routes(Lists(tasks)),
         *admin_routes(
             Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings, tell_all)

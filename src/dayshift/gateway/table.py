@@ -23,6 +23,7 @@ from dayshift.gateway.probes import Probes, Readiness
 from dayshift.gateway.problems import Problem
 from dayshift.gateway.routes import Route
 from dayshift.gateway.settings import Reason, SettingRequest, SettingsDoor
+from dayshift.gateway.signals import SignalDoor, SignalRequest
 from dayshift.gateway.submissions import MAX_BATCH
 from dayshift.gateway.tasks import Look, TaskDoor, TaskFilter
 from dayshift.ledger.shapes import KeyRow
@@ -201,6 +202,21 @@ def conversation_routes(conversations: ConversationsDoor) -> list[Route]:
             summary="Erase a conversation and its history",
             tag="conversations",
             answers={204: None, 404: Problem, 409: Problem, 503: Problem},
+        ),
+    ]
+
+
+def signal_routes(signals: SignalDoor) -> list[Route]:
+    """What is said to a task."""
+    return [
+        Route(
+            method="POST",
+            path="/v1/tasks/{id}/signals/{name}",
+            handler=signals.send,
+            scope=SUBMIT,
+            summary="Send a signal to a task",
+            body=SignalRequest,
+            answers={202: None, 400: Problem, 404: Problem, 409: Problem, 413: Problem, 422: Problem, 503: Problem},
         ),
     ]
 

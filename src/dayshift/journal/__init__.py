@@ -10,13 +10,14 @@ from dayshift.journal.divergence import Divergence
 from dayshift.journal.history import Page
 from dayshift.journal.keys import Call, call_of, canonical_json, scope_within
 from dayshift.journal.results import pack, unpack
-from dayshift.journal.writer import Writer
+from dayshift.journal.writer import Nowhere, Writer
 
 __all__ = [
     "AttemptJournal",
     "Call",
     "Divergence",
     "Draft",
+    "Nowhere",
     "Page",
     "Writer",
     "call_of",

@@ -35,7 +35,8 @@ import msgspec
 from msgspec import Struct
 
 from dayshift.domain import clock, ids
-from dayshift.domain.effect import Difference, Effect, EffectStatus
+from dayshift.domain.child import Child
+from dayshift.domain.effect import Difference, Effect, EffectKind, EffectStatus
 from dayshift.domain.errors import Diverged
 from dayshift.domain.task import Usage
 from dayshift.journal.causes import causes_of
@@ -43,7 +44,7 @@ from dayshift.journal.divergence import Divergence, Divergences
 from dayshift.journal.keys import Call, canonical_json, name_of_emit, names_in
 from dayshift.journal.recorded import Recorded
 from dayshift.journal.results import pack
-from dayshift.journal.writer import Writer
+from dayshift.journal.writer import Nowhere, Writer
 
 
 class Draft(Struct, frozen=True):
@@ -89,10 +90,12 @@ class AttemptJournal:
         self._divergences = Divergences()
         self._waiting: list[_Waiting] = []
         self._usage = Usage()
+        self._counts = Counter[str]()
         self._emitted = Counter[bytes]()  # by earlier attempts, and not again by this one
         self._emits: list[bytes] = []  # by this one, since its latest effect
         for effect in effects:
             self._occurrences[effect.key].add(effect.occurrence)
+            self._counts[effect.kind] += 1
             self._emitted.update(names_in(effect.emits))
             if effect.usage is not None:
                 self._usage += effect.usage
@@ -100,7 +103,7 @@ class AttemptJournal:
     @classmethod
     def forgetful(cls, writer: Writer | None = None) -> "AttemptJournal":
         """A journal without a ledger behind it, for code that runs outside of a task."""
-        return cls(writer or _Nowhere(), task_id="local", attempt=1, effects=(), may_act=lambda: None)
+        return cls(writer or Nowhere(), task_id="local", attempt=1, effects=(), may_act=lambda: None)
 
     def take(self, call: Call) -> Effect | None:
         """What an earlier attempt recorded of this call, once for each; None when it has to be done.
@@ -143,10 +146,17 @@ class AttemptJournal:
         """Nobody can say whether it was done: write that down, for the person who finds out."""
         await self._writer.write(msgspec.structs.replace(effect, attempt=self.attempt, status=EffectStatus.UNKNOWN))
 
-    async def begun(self, draft: Draft) -> Effect:
-        """Write down that it has begun, before it is done: for what must never be done blindly twice."""
+    async def begun(self, draft: Draft, *, wait_seconds: float | None = None) -> Effect:
+        """Write down that it has begun, before it is done: for what must never be done blindly twice, and for what is waited
+        for, at most `wait_seconds`.
+        """
         await self._settle_waiting()
-        return await self._write(draft, EffectStatus.STARTED, None, None)
+        return await self._write(draft, EffectStatus.STARTED, None, None, wait_seconds=wait_seconds)
+
+    async def spawn(self, draft: Draft, child: Child) -> Effect:
+        """Write down that a child was called, and make it."""
+        await self._settle_waiting()
+        return await self._writer.spawn(self._place(draft, EffectStatus.STARTED, None, None), child)
 
     async def record(
         self, draft: Draft, result: bytes, usage: Usage | None = None, *, handed_on: bool = False
@@ -208,6 +218,11 @@ class AttemptJournal:
         with self._lock:
             return self._recorded.left()
 
+    def count_of(self, kind: EffectKind) -> int:
+        """How many effects of that kind the task has, in all its attempts."""
+        with self._lock:
+            return self._counts[kind]
+
     def taken(self) -> list[Effect]:
         """What this attempt was given instead of doing it."""
         with self._lock:
@@ -225,9 +240,18 @@ class AttemptJournal:
         await asyncio.gather(*(self._write(one.draft, one.status, one.result, None) for one in waiting))
 
     async def _write(
-        self, draft: Draft, status: EffectStatus, result: bytes | None, usage: Usage | None, *, handed_on: bool = False
+        self,
+        draft: Draft,
+        status: EffectStatus,
+        result: bytes | None,
+        usage: Usage | None,
+        *,
+        handed_on: bool = False,
+        wait_seconds: float | None = None,
     ) -> Effect:
-        stands = await self._writer.write(self._place(draft, status, result, usage), handed_on=handed_on)
+        stands = await self._writer.write(
+            self._place(draft, status, result, usage), handed_on=handed_on, wait_seconds=wait_seconds
+        )
         if stands.usage is not None:
             self._usage += stands.usage
         return stands
@@ -240,6 +264,7 @@ class AttemptJournal:
                 taken = self._occurrences[draft.call.key]
                 occurrence = self._given[draft.id] = next(number for number in count() if number not in taken)
                 taken.add(occurrence)
+                self._counts[draft.call.kind] += 1
             return occurrence
 
     def _take_emits(self) -> bytes | None:
@@ -267,8 +292,3 @@ class AttemptJournal:
             scope=call.scope,
             differs=draft.differs,
         )
-
-
-class _Nowhere:
-    async def write(self, effect: Effect, *, handed_on: bool = False) -> Effect:  # noqa: ARG002 - the protocol names it
-        return effect

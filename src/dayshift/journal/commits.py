@@ -2,43 +2,61 @@
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec import Struct
 
+from dayshift.domain.child import Child
 from dayshift.domain.effect import Effect, EffectStatus
 from dayshift.domain.errors import Superseded
 from dayshift.domain.events import EffectsEnded
-from dayshift.ledger import EffectAnswer, EffectWrite, GroupCommit, Ledger
+from dayshift.ledger import EffectAnswer, EffectWrite, GroupCommit, Ledger, Spawn, Spawned
 from dayshift.telemetry import emit
 
 _ROW_BYTES = 400
 _OUTCOMES = {EffectStatus.DONE: "performed", EffectStatus.FAILED: "failed", EffectStatus.UNKNOWN: "unknown"}
 
 EffectCommits = GroupCommit[EffectWrite, EffectAnswer]
+SpawnCommits = GroupCommit[Spawn, Spawned]
 
 
 class AttemptWriter(Struct, frozen=True):
-    """Writes for one attempt. `on_cancelled` is called when an answer says that a person wants the task cancelled."""
+    """Writes for one attempt. `on_cancelled` is called when an answer says that a person wants the task cancelled;
+    `on_spawned` hears where a child is queued.
+    """
 
     ledger: Ledger
     commits: EffectCommits
+    spawns: SpawnCommits
     worker_id: str
     on_cancelled: Callable[[], None]
+    on_spawned: Callable[[Spawned], None]
 
-    async def write(self, effect: Effect, *, handed_on: bool = False) -> Effect:
+    async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
         """Commit; waits while the ledger is away."""
-        write = EffectWrite(effect, self.worker_id)
+        write = EffectWrite(effect, self.worker_id, wait_seconds)
         answer = await self.commits.submit(write, _ROW_BYTES + len(effect.result or b""))
+        self._heed(answer)
+        if effect.status is not EffectStatus.STARTED:
+            emit(EffectsEnded(kind=effect.kind, outcome=_OUTCOMES[effect.status]))
+        if answer.ruling == "recorded":
+            return effect if answer.due_at is None else msgspec.structs.replace(effect, due_at=answer.due_at)
+        if handed_on and await self.ledger.effects.replace(write):
+            return effect
+        return await self._standing(effect)
+
+    async def spawn(self, effect: Effect, child: Child) -> Effect:
+        """Commit both; waits while the ledger is away."""
+        spawn = Spawn(effect, self.worker_id, child.agent, child.queue, child.input)
+        spawned = await self.spawns.submit(spawn, _ROW_BYTES + len(child.input))
+        self._heed(spawned.answer)
+        self.on_spawned(spawned)
+        return effect if spawned.answer.ruling == "recorded" else await self._standing(effect)
+
+    def _heed(self, answer: EffectAnswer) -> None:
         if answer.is_cancelled:
             self.on_cancelled()
         if answer.ruling == "superseded":
             raise Superseded("a newer attempt has taken over: what this one does is not recorded, so it must stop")
-        if effect.status is not EffectStatus.STARTED:
-            emit(EffectsEnded(kind=effect.kind, outcome=_OUTCOMES[effect.status]))
-        if answer.ruling == "recorded":
-            return effect
-        if handed_on and await self.ledger.effects.replace(write):
-            return effect
-        return await self._standing(effect)
 
     async def _standing(self, effect: Effect) -> Effect:
         """Somebody else has that place: no reasoning foresees it, and its answer is the recorded one."""

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dayshift.domain.events import Diverged, EffectsEnded
 from dayshift.domain.task import Started
 from dayshift.journal.attempt import AttemptJournal
-from dayshift.journal.commits import AttemptWriter, EffectCommits
+from dayshift.journal.commits import AttemptWriter, EffectCommits, SpawnCommits
 from dayshift.journal.history import History
-from dayshift.ledger import Ledger
+from dayshift.ledger import Ledger, Spawned
 from dayshift.telemetry import emit
 
 BACKED_UP_BYTES = 16 * 1024 * 1024
@@ -20,11 +20,13 @@ BACKED_UP_SECONDS = 2.0
 
 
 class Journal:
-    """One a process."""
+    """One a process. `on_spawned` tells the hot plane of a child that was made."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, on_spawned: Callable[[Spawned], None]) -> None:
         self._ledger = ledger
+        self._on_spawned = on_spawned
         self._commits = EffectCommits("effect", ledger.effects.record, max_pending_bytes=None)
+        self._spawns = SpawnCommits("spawn", ledger.waits.spawn, max_pending_bytes=None)
 
     @property
     def is_backed_up(self) -> bool:
@@ -46,7 +48,7 @@ class Journal:
         cancelled. Raises `LedgerAway`; safe to repeat.
         """
         effects = [] if started.attempt == 1 else await self._ledger.effects.of_task(started.id)
-        writer = AttemptWriter(self._ledger, self._commits, worker_id, on_cancelled)
+        writer = AttemptWriter(self._ledger, self._commits, self._spawns, worker_id, on_cancelled, self._on_spawned)
         return AttemptJournal(
             writer, task_id=started.id, attempt=started.attempt, effects=effects, may_act=may_act, strict=strict
         )

@@ -1,6 +1,6 @@
 """PostgreSQL, the only truth: what a row says is so, and everything else may be rebuilt from it.
 
-Topics hang on `Ledger` (`tasks`, `effects`, `conversations`, `workers`, `registry`, `keys`, `settings`, `plane_state`); `GroupCommit` gathers the small
+Topics hang on `Ledger` (`tasks`, `effects`, `waits`, `conversations`, `workers`, `registry`, `keys`, `settings`, `plane_state`); `GroupCommit` gathers the small
 writes of many callers. SQL lives in `queries/` and `migrations/`. To read: shapes, starting, finishing, accepting, then
 group_commit, database and migrate.
 """
@@ -38,6 +38,7 @@ from dayshift.ledger.shapes import (
     new_finish_id,
     new_start_id,
 )
+from dayshift.ledger.waits import Look, Seen, Sent, Spawn, Spawned, Waits, Woken
 
 __all__ = [
     "Accepted",
@@ -60,6 +61,7 @@ __all__ = [
     "Ledger",
     "LedgerBusy",
     "LedgerMisfit",
+    "Look",
     "MessageRow",
     "NewKey",
     "Outcome",
@@ -67,10 +69,16 @@ __all__ = [
     "Poll",
     "RefusalReason",
     "SchemaState",
+    "Seen",
+    "Sent",
     "SettingsEntry",
     "SettingsState",
+    "Spawn",
+    "Spawned",
     "StartRefusal",
     "StartWish",
+    "Waits",
+    "Woken",
     "WorkerRow",
     "new_finish_id",
     "new_start_id",

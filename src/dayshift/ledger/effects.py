@@ -22,6 +22,7 @@ id of the effect: either both are there or none, and a repeat adds no second mes
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal
 
 import asyncpg
@@ -41,17 +42,19 @@ Ruling = Literal["recorded", "superseded", "stored"]
 
 
 class EffectWrite(Struct, frozen=True):
-    """An effect, and the worker that runs its attempt."""
+    """An effect, and the worker that runs its attempt. `wait_seconds` is how long a wait lasts at most."""
 
     effect: Effect
     worker_id: str
+    wait_seconds: float | None = None
 
 
 class EffectAnswer(Struct, frozen=True):
-    """`is_cancelled`: a person wants the task cancelled; whoever hears of it stops."""
+    """`is_cancelled`: a person wants the task cancelled; whoever hears of it stops. `due_at` is when a wait is over."""
 
     ruling: Ruling
     is_cancelled: bool
+    due_at: datetime | None = None
 
 
 class Effects:
@@ -65,14 +68,14 @@ class Effects:
         answers: dict[int, EffectAnswer] = {}
         for batch in rounds(writes, _place_of, lambda write: write.effect.id):
             arguments = [_arguments(write) for _, write in batch]
-            for row in await self._db.batch("record_effects", *columns(arguments, 17)):
+            for row in await self._db.batch("record_effects", *columns(arguments, 18)):
                 index, _ = batch[row["n"] - 1]
-                answers[index] = EffectAnswer(row["ruling"], row["is_cancelled"])
+                answers[index] = EffectAnswer(row["ruling"], row["is_cancelled"], row["due_at"])
         return [answers[index] for index in range(len(writes))]
 
     async def replace(self, write: EffectWrite) -> bool:
         """Put an effect where another one stands; False if its attempt was superseded, or nothing stands there."""
-        task, attempt, worker, identity, key, occurrence, *rest = _arguments(write)
+        task, attempt, worker, identity, key, occurrence, *rest, _ = _arguments(write)
         row = await self._db.fetch_one("replace_effect", task, attempt, worker, key, occurrence, identity, *rest)
         return row is not None
 
@@ -137,6 +140,7 @@ def _arguments(write: EffectWrite) -> tuple[object, ...]:
         effect.result,
         effect.scope,
         None if effect.differs is None else encode(effect.differs),
+        write.wait_seconds,
     )
 
 
@@ -159,4 +163,5 @@ def _to_effect(row: asyncpg.Record) -> Effect:
         replayed_by=row["replayed_by"],
         scope=row["scope"],
         differs=msgspec.json.decode(row["differs"], type=Difference) if row["differs"] else None,
+        due_at=row["due_at"],
     )

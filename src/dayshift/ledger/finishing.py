@@ -10,6 +10,9 @@
                  failed (`expired`), if it could only run later than expires_at
     given_back   queued, due as before                           nothing counted; a drain is nobody's fault
                  cancelled, if a cancel was requested
+    parked       waiting, until it is woken                      nothing counted
+                 queued, if something has come since the worker last looked (`wakes` is another)
+                 cancelled, if a cancel was requested
 
 **The fence.** The row is locked and read as it is now (see starting.py). The outcome counts only if the row is running, at
 that attempt, by that worker. Anything else means that a start, a cancel or an earlier end came first: `accepted` is
@@ -18,7 +21,7 @@ purpose: its result was paid for, and no other attempt has begun.
 
 **A repeat is known** by `finish_id`, which the row keeps until the next outcome. It answers what the row says now.
 
-**Retry and given_back keep the conversation**: its holder stays, so that no later message overtakes. A final outcome frees it
+**Retry, given_back and parked keep the conversation**: its holder stays, so that no later message overtakes. A final outcome frees it
 in this statement, and says whether somebody is next. Accept counts into the same row, so of an accept and a finish at
 once one is second and sees the other: either the accepted task is a head, or the finish reports a next one.
 """
@@ -46,7 +49,7 @@ class Finishing:
         answers: dict[int, Finished] = {}
         for batch in rounds(outcomes, lambda outcome: outcome.task_id):
             arguments = [_arguments(outcome) for _, outcome in batch]
-            for row in await self._db.batch("finish_tasks", *columns(arguments, 12)):
+            for row in await self._db.batch("finish_tasks", *columns(arguments, 15)):
                 index, outcome = batch[row["n"] - 1]
                 answers[index] = _answer(outcome, row)
         return [answers[index] for index in range(len(outcomes))]
@@ -67,6 +70,9 @@ def _arguments(outcome: Finish) -> tuple[object, ...]:
         finite(outcome.retry_delay_seconds) or None,
         None if outcome.usage == _NO_USAGE else encode(outcome.usage),
         None if outcome.timing == _NO_TIMING else encode(outcome.timing),
+        None if outcome.waiting_for is None else encode(outcome.waiting_for),
+        outcome.wake_at,
+        outcome.wakes,
     )
 
 
@@ -76,6 +82,7 @@ def _answer(outcome: Finish, row: asyncpg.Record) -> Finished:
         accepted=row["ruling"] != "superseded",
         status=Status(row["status"]),
         run_at=row["run_at"],
+        wake_at=row["wake_at"],
         finished_at=row["finished_at"],
         conversation_has_next=row["has_next"],
         error=error_of(row),

@@ -34,6 +34,7 @@ import asyncio
 import copy
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from dayshift.domain import clock
@@ -170,7 +171,8 @@ class GroupCommit(Generic[Row, Result]):
     def _wake_a_writer(self) -> None:
         if self._active_writers < self._max_writers:
             self._active_writers += 1
-            writer = asyncio.get_running_loop().create_task(self._drain(), name=f"group commit {self.name}")
+            drain, loop = self._drain(), asyncio.get_running_loop()
+            writer = loop.create_task(drain, name=f"group commit {self.name}", context=Context())  # it serves all
             self._writers.add(writer)
             writer.add_done_callback(self._writers.discard)
 

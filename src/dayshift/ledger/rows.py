@@ -100,6 +100,7 @@ def to_task(row: asyncpg.Record) -> Task:
         metadata=msgspec.Raw(row["metadata"]),
         trace_id=row["trace_id"],
         version=row["version"],
+        parent=task_id(row["parent_id"]) if row["parent_id"] else None,
     )
 
 

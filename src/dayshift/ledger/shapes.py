@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from dayshift.domain import ids
-from dayshift.domain.task import Status, Task, TaskError, Timing, Usage
+from dayshift.domain.task import Status, Task, TaskError, Timing, Usage, WaitingFor
 
 
 def new_start_id() -> str:
@@ -80,12 +80,14 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     RETRY = "retry"
     GIVEN_BACK = "given_back"
+    PARKED = "parked"
 
 
 class Finish(Struct, frozen=True, kw_only=True):
     """How an attempt ended. `usage` and `timing` are totals over all attempts (a `Started` says what came before).
 
-    `output` goes with succeeded, `error` with failed and retry. Repeat an unanswered one with the same `finish_id`.
+    `output` goes with succeeded, `error` with failed and retry. With parked go `waiting_for`, `wake_at` (None: it does not
+    wake by itself) and `wakes`, as they were when the worker last looked whether anything had come. Repeat an unanswered one with the same `finish_id`.
     """
 
     task_id: str
@@ -97,6 +99,9 @@ class Finish(Struct, frozen=True, kw_only=True):
     retry_delay_seconds: float = 0.0
     usage: Usage = Usage()
     timing: Timing = Timing()
+    waiting_for: WaitingFor | None = None
+    wake_at: datetime | None = None
+    wakes: int | None = None
     finish_id: str = field(default_factory=new_finish_id)
 
 
@@ -112,6 +117,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     status: Status
     run_at: datetime
     finished_at: datetime | None
+    wake_at: datetime | None = None
     conversation_has_next: bool = False
     error: TaskError | None = None
 

@@ -4,15 +4,15 @@
     ──────────────────────────────────────────────────  ──────────────────  ─────────────────────────────────
     gone                                                gone
     succeeded, failed, cancelled                        final
-    waiting                                             waiting
+    waiting, and does not wake by itself                waiting
     (asking worker released, or never registered)       worker_released
     running by a worker that is not released            running             (the same wish again: started)
     cancel requested, its worker released               cancelled           ended here, by nobody else
     expires_at has passed                               expired             ended here
-    queued, run_at ahead                                not_due
+    queued or waiting, its time ahead                   not_due
     died with twice in a row, wish is not for quarantine  quarantine
     queued, conversation held by or due to another      conversation_busy
-    queued                                              started             attempt + 1
+    queued, or waiting until now                        started             attempt + 1
     running by a released worker                        started             attempt + 1, losses + 1, and poison_losses + 1 if its process died
                                                                             without having recorded an effect (else it is 0 again)
 
@@ -109,4 +109,7 @@ def _answer(wish: StartWish, row: asyncpg.Record) -> Started | StartRefusal:
         timing=timing_of(row["timing"]),
         usage=usage_of(row["usage"]),
         takeover=granted and row["was_running"],
+        wakes=row["wakes"],
+        parent_id=f"task_{row['parent_id']}" if row["parent_id"] else None,
+        depth=row["depth"],
     )

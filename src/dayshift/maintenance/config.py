@@ -19,6 +19,9 @@ class MaintenanceConfig(Struct, frozen=True, kw_only=True):
     heads_interval: float = 10.0
     delayed_interval: float = 60.0
     expire_interval: float = 1.0
+    wake_interval: float = 1.0
+    family_interval: float = 2.0
+    lost_children_interval: float = 30.0
     depth_interval: float = 1.0
     depth_duty_ratio: float = 0.05  # counting takes at most this share of one connection's time
     janitor_interval: float = 60.0

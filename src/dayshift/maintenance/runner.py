@@ -10,6 +10,7 @@ from dayshift.maintenance.janitor import Janitor
 from dayshift.maintenance.loop import Loop
 from dayshift.maintenance.rebuilder import Rebuilder
 from dayshift.maintenance.rescuer import Rescuer
+from dayshift.maintenance.waker import FamilyKeeper, Waker
 from dayshift.tasks import Services
 
 
@@ -24,6 +25,8 @@ async def run(services: Services, stop: asyncio.Event, config: MaintenanceConfig
         Announcer(services, config),
         DelayedLoader(services, config),
         Expirer(services, config),
+        Waker(services, config),
+        FamilyKeeper(services, config),
         DepthGauge(services, config),
         Janitor(services, config),
     ]

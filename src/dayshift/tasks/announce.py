@@ -8,6 +8,7 @@ what has been ready for a while and is still queued. Announcing what the plane h
              its turn in a conversation came long after its acceptance) moves on lane by lane, behind any backlog. Of very
              many lanes some thousand at a time, in turn: lanes that nobody works off must not stand before the others.
     delayed  due within ten minutes, in the order in which they become due
+    waking   parked, and to wake within ten minutes, likewise
 """
 
 from dayshift.domain.clock import monotonic_seconds
@@ -71,6 +72,18 @@ class Announce:
             page = await self._ledger.tasks.delayed_page(
                 DELAYED_WITHIN_SECONDS, DELAYED_PAGE, last, since_seconds=since_seconds
             )
+            announced += await self._announce(page)
+            if len(page) < DELAYED_PAGE:
+                break
+            last = page[-1]
+        return announced + await self._waking()
+
+    async def _waking(self) -> int:
+        """A parked task that wakes at a time is to the plane a delayed one."""
+        announced = 0
+        last: Place | None = None
+        while announced < DELAYED_IN_ALL:
+            page = await self._ledger.waits.waking_page(DELAYED_WITHIN_SECONDS, DELAYED_PAGE, last)
             announced += await self._announce(page)
             if len(page) < DELAYED_PAGE:
                 break

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import Context
 from typing import Any
 
 from dayshift.domain.events import Fault
@@ -15,8 +16,8 @@ class Background:
         self._running: set[asyncio.Task[Any]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None], *, where: str) -> asyncio.Task[None]:
-        """Run `work`; an error of it becomes a `Fault` at `where`."""
-        task = asyncio.create_task(_reported(work, where), name=where)
+        """Run `work`, which belongs to nobody's task; an error of it becomes a `Fault` at `where`."""
+        task = asyncio.create_task(_reported(work, where), name=where, context=Context())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _task: work.close())  # for one that was cancelled before its first step

@@ -11,6 +11,7 @@ from dayshift.tasks import endings, events
 from dayshift.tasks.background import Background
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
+from dayshift.tasks.patience import until_answered
 
 _PUSH_TRIES = 3
 _PUSH_PAUSE_SECONDS = 0.3
@@ -34,6 +35,7 @@ class Control:
         Raises `NotFound`, `LedgerAway`.
         """
         result = await self._ledger.tasks.cancel(tenant, task_id)
+        self._push_down(task_id)
         if result.was in {Status.QUEUED, Status.WAITING}:
             endings.tell(self._outbox, result.task)
             if result.conversation_has_next:
@@ -60,6 +62,14 @@ class Control:
         """Remove a finished task and its stream. Raises `Conflict` (code `not_finished`) while it may still run."""
         await self._ledger.tasks.erase(tenant, task_id)
         self._push(lambda: self._plane.forget(task_id))
+
+    def _push_down(self, task_id: str) -> None:
+        """Cancel goes down the tree; what is missed here is found by maintenance."""
+        self._background.spawn(until_answered(lambda: self._cancel_children(task_id)), where="tasks.control")
+
+    async def _cancel_children(self, task_id: str) -> None:
+        for child_id, tenant in await self._ledger.waits.unfinished_children(task_id):
+            await self.cancel(child_id, tenant)
 
     def _push(self, call: Callable[[], Awaitable[object]]) -> None:
         self._background.spawn(_pushed(call), where="tasks.control")

@@ -5,14 +5,16 @@ worker to claim nothing more meanwhile. What follows the commit is never waited 
 whole task, made of what the start and the outcome said, so nobody reads it back from the database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from dayshift.domain.events import AttemptSuperseded, TaskGivenBack, TaskRetrying
-from dayshift.domain.task import FINAL, Place, Started, Status, Task, TaskError, Timing, Usage
+from dayshift.domain.clock import now
+from dayshift.domain.events import AttemptSuperseded, TaskGivenBack, TaskParked, TaskRetrying
+from dayshift.domain.task import FINAL, Place, Started, Status, Task, TaskError, Timing, Usage, WaitingFor
 from dayshift.hotplane import Ack
 from dayshift.ledger import Finish, Finished, GroupCommit, Ledger
 from dayshift.ledger import Outcome as LedgerOutcome
@@ -21,17 +23,27 @@ from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
 from dayshift.telemetry import emit
 
-OutcomeKind = Literal["succeeded", "failed", "cancelled", "retry", "given_back"]
+OutcomeKind = Literal["succeeded", "failed", "cancelled", "retry", "given_back", "parked"]
 
+HOT_SECONDS = 600.0  # what is due later than this is left to maintenance
 BACKED_UP_BYTES = 16 * 1024 * 1024
 BACKED_UP_SECONDS = 2.0
 _ROW_BYTES = 500
 
 
+class Parking(Struct, frozen=True):
+    """What a task waits for, when it wakes by itself (None: never), and what had come for it when that was last looked at."""
+
+    waiting_for: WaitingFor
+    wake_at: datetime | None
+    wakes: int
+
+
 class Outcome(Struct, frozen=True, kw_only=True):
     """How an attempt ended. `output` is JSON bytes; `usage` and `timing` are the task's sums, this attempt included.
 
-    `slot_seconds`: how long the attempt held its slot; the hot plane charges it to the tenant.
+    `slot_seconds`: how long the attempt held its slot; the hot plane charges it to the tenant. `parking` goes with parked;
+    `has_children`: some that it called have not ended.
     """
 
     kind: OutcomeKind
@@ -41,6 +53,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     timing: Timing = Timing()
     slot_seconds: float = 0.0
+    parking: Parking | None = None
+    has_children: bool = False
 
 
 class _Recording(Struct, frozen=True):
@@ -62,11 +76,15 @@ class Finishing:
         next_in_line: NextInLine,
         *,
         version: str | None,
+        on_child_ended: Callable[[str, str], None],
+        on_parent_ended: Callable[[str, Status], None],
     ) -> None:
         self._ledger = ledger
         self._outbox = outbox
         self._next_in_line = next_in_line
         self._version = version
+        self._on_child_ended = on_child_ended
+        self._on_parent_ended = on_parent_ended
         self._commits = GroupCommit[_Recording, Finished](
             "finish", self._write, max_pending_bytes=None, on_left=self._tell
         )
@@ -116,6 +134,8 @@ class Finishing:
             self._outbox.ack(worker_id, Ack(task_id=started.id, slot_seconds=outcome.slot_seconds))
         elif finished.status in FINAL:
             self._tell_the_end(started, worker_id, outcome, finished)
+        elif finished.status is Status.WAITING and outcome.parking is not None:
+            self._tell_of_parking(started, worker_id, outcome, outcome.parking, finished.wake_at)
         else:
             self._queue_again(started, worker_id, outcome, finished)
 
@@ -123,11 +143,29 @@ class Finishing:
         task = finished_task(started, outcome, finished, self._version)
         self._outbox.ack(worker_id, Ack(task_id=task.id, slot_seconds=outcome.slot_seconds))
         endings.tell(self._outbox, task)
+        if started.parent_id is not None:
+            self._on_child_ended(task.id, started.parent_id)
+        if outcome.has_children:
+            self._on_parent_ended(task.id, finished.status)
         if finished.conversation_has_next:
             self._next_in_line.call(task.tenant, task.conversation)
 
+    def _tell_of_parking(
+        self, started: Started, worker_id: str, outcome: Outcome, parking: Parking, wake_at: datetime | None
+    ) -> None:
+        """Its slot is free. The plane holds it as delayed if it wakes by itself soon; later wake-ups come by maintenance."""
+        self._outbox.tell(events.waiting(started.id, started.attempt, parking.waiting_for))
+        emit(
+            TaskParked(
+                task_id=started.id, agent=started.agent, attempt=started.attempt, waits_for=parking.waiting_for.type
+            )
+        )
+        is_soon = wake_at is not None and (wake_at - now()).total_seconds() <= HOT_SECONDS
+        again = started.place(round(wake_at.timestamp() * 1000)) if wake_at is not None and is_soon else None
+        self._outbox.ack(worker_id, Ack(task_id=started.id, slot_seconds=outcome.slot_seconds, again=again))
+
     def _queue_again(self, started: Started, worker_id: str, outcome: Outcome, finished: Finished) -> None:
-        was_due = outcome.kind == "given_back"  # it ran: so it was, by the ledger's clock, whatever another one says
+        was_due = outcome.kind != "retry"  # it ran: so it was, by the ledger's clock, whatever another one says
         again = started.place(0 if was_due else round(finished.run_at.timestamp() * 1000))
         if outcome.kind == "retry" and outcome.error is not None:
             self._outbox.tell(events.retrying(started.id, started.attempt, outcome.error, finished.run_at))
@@ -175,6 +213,7 @@ def finished_task(started: Started, outcome: Outcome, finished: Finished, versio
         metadata=msgspec.Raw(started.metadata),
         trace_id=started.trace_id,
         version=version,
+        parent=started.parent_id,
     )
 
 
@@ -214,6 +253,7 @@ def _started_of(task: Task, place: Place) -> Started:
 
 
 def _finish_of(started: Started, worker_id: str, outcome: Outcome) -> Finish:
+    parking = outcome.parking
     return Finish(
         task_id=started.id,
         attempt=started.attempt,
@@ -224,4 +264,7 @@ def _finish_of(started: Started, worker_id: str, outcome: Outcome) -> Finish:
         retry_delay_seconds=outcome.retry_delay_seconds,
         usage=outcome.usage,
         timing=outcome.timing,
+        waiting_for=None if parking is None else parking.waiting_for,
+        wake_at=None if parking is None else parking.wake_at,
+        wakes=None if parking is None else parking.wakes,
     )

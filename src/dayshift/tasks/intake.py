@@ -26,13 +26,13 @@ from dayshift.tasks import events, inputs
 from dayshift.tasks.agents_known import AgentsKnown
 from dayshift.tasks.conversations import Conversations
 from dayshift.tasks.depth import Admission
+from dayshift.tasks.finishing import HOT_SECONDS
 from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.outbox import Outbox
 from dayshift.tasks.schemas import input_schema
 from dayshift.telemetry import emit
 
 COMMIT_DEADLINE_SECONDS = 5.0
-HOT_SECONDS = 600.0  # what is due later than this is left to maintenance
 _ROW_BYTES = 500
 
 

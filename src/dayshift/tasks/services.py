@@ -13,6 +13,7 @@ from dayshift.tasks.control import Control
 from dayshift.tasks.conversations import Conversations
 from dayshift.tasks.depth import Admission
 from dayshift.tasks.epoch import EpochWatch
+from dayshift.tasks.family import Family
 from dayshift.tasks.finishing import Finishing
 from dayshift.tasks.intake import Intake
 from dayshift.tasks.lookup import Lookup
@@ -26,6 +27,7 @@ from dayshift.tasks.refill import Refill
 from dayshift.tasks.rescue import Rescue
 from dayshift.tasks.starting import Starting
 from dayshift.tasks.waiting import Waiters
+from dayshift.tasks.waking import Waking
 
 
 class Services:
@@ -60,7 +62,16 @@ class Services:
         self.control = Control(ledger, plane, outbox, next_in_line, background)
         self.conversations = Conversations(ledger, self.control)
         self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations)
-        self.finishing = Finishing(ledger, outbox, next_in_line, version=version)
+        self.waking = Waking(ledger, plane, outbox, background)
+        self.family = Family(ledger, outbox, self.waking, self.control, background)
+        self.finishing = Finishing(
+            ledger,
+            outbox,
+            next_in_line,
+            version=version,
+            on_child_ended=self.family.child_ended,
+            on_parent_ended=self.family.parent_ended,
+        )
         self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version)
         self.refill = Refill(ledger, plane)
         self.lookup = lookup = Lookup(ledger, background)

@@ -71,6 +71,7 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
         levels=(_INFO, _WARNING),
     ),
     e.TaskRetrying: LineRule(name="task.retrying", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
+    e.TaskParked: LineRule(name="task.parked", level=_INFO, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.TaskGivenBack: LineRule(name="task.given_back", level=_INFO, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.TaskLost: LineRule(
         name="task.lost",

@@ -15,7 +15,7 @@ from typing import Any
 
 from dayshift.agents import CallMeter
 from dayshift.domain import clock
-from dayshift.domain.errors import Superseded
+from dayshift.domain.errors import Parked, Stopped, Superseded
 from dayshift.domain.task import Place, Started
 from dayshift.journal import AttemptJournal
 from dayshift.worker.lease import Lease
@@ -32,6 +32,7 @@ class StopReason(StrEnum):
     EXPIRED = "expired"
     DRAINING = "draining"
     SUPERSEDED = "superseded"
+    PARKED = "parked"
 
 
 class Attempt:
@@ -49,6 +50,8 @@ class Attempt:
         self.ended_mono: float | None = None
         self.meter = CallMeter()
         self.journal: AttemptJournal | None = None
+        self.is_cancellable = True  # a plain function is not: it ends at its next word to its context
+        self.when_stopped: Callable[[], None] = lambda: None
         self._starting = False
         self._body: asyncio.Future[Any] | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -65,6 +68,11 @@ class Attempt:
         return self._body is not None and not self._body.done()
 
     @property
+    def body_thread_id(self) -> int | None:
+        """The thread that a plain function runs in; None for async code."""
+        return getattr(self._body, "thread_id", None)
+
+    @property
     def is_over(self) -> bool:
         """Whether nobody waits for the agent's code any more: it ended, or it did not end when told to and was left behind."""
         return self._ended is not None and self._ended.done()
@@ -73,10 +81,14 @@ class Attempt:
         """Raise Superseded unless this attempt may still do something that is seen outside."""
         if not self.lease.is_valid():
             raise Superseded("this attempt has lost its lease: another may have taken over, so it must stop")
+        if self.stop_reason is StopReason.PARKED:
+            raise Parked
         if self.is_over:
             raise Superseded(
                 "this attempt is over: it was stopped, or its agent has returned, so it must not act any more"
             )
+        if self.stop_reason is not None and not self.is_cancellable:
+            raise Stopped(f"dayshift: {self.stop_reason}")
 
     def stop(self, reason: StopReason) -> None:
         """Cancel the agent's code, for this reason; harmless once it has ended."""
@@ -125,6 +137,7 @@ class Attempt:
     def _cancel_body(self, reason: StopReason) -> None:
         assert self._body is not None
         self._body.cancel(f"dayshift: {reason}")
+        self.when_stopped()
         grace_seconds = HAND_BACK_AFTER_SECONDS if reason is StopReason.DRAINING else FENCE_AFTER_SECONDS
         self._timers.append(asyncio.get_running_loop().call_later(grace_seconds, self._release_waiter))
 

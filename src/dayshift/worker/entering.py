@@ -45,8 +45,10 @@ async def _call_async(agent: Agent, context: Context, arguments: dict[str, Any])
         return Raised(error)
 
 
-class _ThreadEnding(asyncio.Future[Ending]):
+class ThreadEnding(asyncio.Future[Ending]):
     """A thread cannot be interrupted: a cancel leaves the future as it is, and the fence decides."""
+
+    thread_id: int | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:  # noqa: ARG002 - the base class names it
         return False
@@ -54,7 +56,7 @@ class _ThreadEnding(asyncio.Future[Ending]):
 
 def _call_in_thread(agent: Agent, context: Context, arguments: dict[str, Any]) -> asyncio.Future[Ending]:
     loop = asyncio.get_running_loop()
-    future = _ThreadEnding(loop=loop)
+    future = ThreadEnding(loop=loop)
     variables = copy_context()
 
     def call() -> Ending:
@@ -68,5 +70,7 @@ def _call_in_thread(agent: Agent, context: Context, arguments: dict[str, Any]) -
         if not loop.is_closed():
             loop.call_soon_threadsafe(future.set_result, ending)
 
-    threading.Thread(target=run, name=f"{agent.name} {context.task_id}", daemon=True).start()
+    thread = threading.Thread(target=run, name=f"{agent.name} {context.task_id}", daemon=True)
+    thread.start()
+    future.thread_id = thread.ident
     return future

@@ -10,6 +10,7 @@ import contextlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,18 +24,21 @@ from dayshift.domain.task import Started, TaskError
 from dayshift.hotplane import Plane
 from dayshift.journal import AttemptJournal
 from dayshift.journal.journal import Journal
-from dayshift.ledger import StartRefusal
+from dayshift.ledger import Look, StartRefusal
 from dayshift.tasks.finishing import Finishing, Outcome
 from dayshift.tasks.patience import until_answered
 from dayshift.tasks.starting import Starting
 from dayshift.telemetry import bound, emit
 from dayshift.worker.attempt import Attempt, StopReason
+from dayshift.worker.branches import Branches
 from dayshift.worker.conversing import conversation_of
 from dayshift.worker.emitting import Emitter
 from dayshift.worker.entering import Ending, Raised, Returned, enter
 from dayshift.worker.figures import with_figures
 from dayshift.worker.judging import Judge, describe
+from dayshift.worker.parking import AttemptWaits
 from dayshift.worker.slots import Slots
+from dayshift.worker.waits import OpenWaits, Waits
 
 STACK_LIMIT_FRAMES = 30
 
@@ -56,6 +60,7 @@ class Executor:
         settings: Callable[[], Settings],
         agents: Mapping[str, Agent],
         slots: Slots,
+        waits: Waits,
         on_quarantine: Callable[[Attempt], Awaitable[None]],
         on_entering: Callable[[float], None] | None = None,
         is_quarantine: bool = False,
@@ -67,6 +72,7 @@ class Executor:
         self._settings = settings
         self._agents = agents
         self._slots = slots
+        self._waits = waits
         self._on_quarantine = on_quarantine
         self._on_entering = on_entering
         self._is_quarantine = is_quarantine
@@ -133,7 +139,8 @@ class Executor:
         timeout_seconds, on_timeout = self._time_limit(started, agent)
         emitter = Emitter(self._plane, attempt, started.attempt, self._starting.announced())
         journal = attempt.journal = await self._open_journal(attempt, started, strict=agent.strict)
-        effects = Effects(journal, asyncio.get_running_loop())
+        waits = self._waits_of(attempt, started)
+        effects = Effects(journal, asyncio.get_running_loop(), waits, depth=started.depth)
         context = _make_context(
             started,
             timeout_seconds=timeout_seconds,
@@ -144,10 +151,19 @@ class Executor:
         )
         ending = await self._call(attempt, agent, context, arguments, on_timeout)
         await emitter.flush()
-        outcome = self._judge(attempt, judge, ending, timeout_seconds)
+        outcome = self._judge(attempt, judge, ending, timeout_seconds, waits)
         if outcome is not None:
             await self._close_journal(journal, ending)
         return outcome
+
+    def _waits_of(self, attempt: Attempt, started: Started) -> AttemptWaits:
+        branches = Branches()
+        branches.follow()
+        superseded = partial(attempt.stop, StopReason.SUPERSEDED)
+        look = Look(started.id, started.attempt, attempt.lease.worker_id)
+        waits = AttemptWaits(attempt, branches, self._waits, OpenWaits(look, started.wakes, superseded))
+        attempt.when_stopped = waits.end
+        return waits
 
     async def _open_journal(self, attempt: Attempt, started: Started, *, strict: bool) -> AttemptJournal:
         return await until_answered(
@@ -175,6 +191,7 @@ class Executor:
         bind(context)
         if self._on_entering is not None:
             self._on_entering(context.seconds_left)
+        attempt.is_cancellable = agent.is_async
         body = enter(agent, context, arguments)
         ended = await attempt.until_ended(body, context.seconds_left, on_timeout)
         if not ended:
@@ -182,8 +199,12 @@ class Executor:
             return None
         return Raised(asyncio.CancelledError()) if body.cancelled() else body.result()
 
-    def _judge(self, attempt: Attempt, judge: Judge, ending: Ending | None, timeout_seconds: float) -> Outcome | None:
+    def _judge(
+        self, attempt: Attempt, judge: Judge, ending: Ending | None, timeout_seconds: float, waits: AttemptWaits
+    ) -> Outcome | None:
         reason = attempt.stop_reason
+        if reason is StopReason.PARKED:
+            return Outcome(kind="parked", parking=waits.parking())
         was_turned_away = isinstance(ending, Raised) and isinstance(ending.error, Superseded)
         if reason is StopReason.SUPERSEDED or (was_turned_away and not attempt.lease.is_valid()):
             emit(AttemptSuperseded(task_id=attempt.task_id, attempt=_number(attempt), where="run"))

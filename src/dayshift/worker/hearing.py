@@ -1,7 +1,7 @@
-"""What a worker is told from outside: that there is work, that a task was cancelled, that the settings or the plane changed.
+"""What a worker is told from outside: that there is work, that a task was cancelled or something came that it waits for, that the settings or the plane changed.
 
-Pushes make it fast. Each has a slower way beside it that makes it sure: the claimer's timer, and the pulse, which names
-the cancelled tasks once a second.
+Pushes make it fast. Each has a slower way beside it that makes it sure: the claimer's timer, the pulse, which names
+the cancelled tasks once a second, and the looks of `Waits`.
 """
 
 from collections.abc import Callable
@@ -10,17 +10,24 @@ from dayshift.hotplane import channels
 from dayshift.tasks.services import Services
 
 CANCEL = "cancel"
+NEWS = "news"
 
 
 class Hearing:
     """Passes on what is said to this worker, under whichever id it has."""
 
     def __init__(
-        self, services: Services, *, on_work: Callable[[], None], on_cancels: Callable[[list[str]], None]
+        self,
+        services: Services,
+        *,
+        on_work: Callable[[], None],
+        on_cancels: Callable[[list[str]], None],
+        on_news: Callable[[str], None],
     ) -> None:
         self._services = services
         self._on_work = on_work
         self._on_cancels = on_cancels
+        self._on_news = on_news
         services.pulse.on_cancels(self._hear_cancels)
         services.pulse.on_epoch(self._hear_news)
         services.pulse.on_settings(self._hear_news)
@@ -37,6 +44,8 @@ class Hearing:
         word, _, task_id = payload.decode().partition(" ")
         if word == CANCEL:
             self._on_cancels([task_id])
+        elif word == NEWS:
+            self._on_news(task_id)
         else:
             self._on_work()
 

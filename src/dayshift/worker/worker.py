@@ -26,6 +26,7 @@ from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
 from dayshift.worker import alone
 from dayshift.worker.attempt import Attempt, StopReason
+from dayshift.worker.branches import task_factory
 from dayshift.worker.claimer import Claimer
 from dayshift.worker.draining import Drain, cancel
 from dayshift.worker.executor import Executor
@@ -36,6 +37,7 @@ from dayshift.worker.leftovers import Leftovers
 from dayshift.worker.quarantine import Quarantine, SpawnQuarantine
 from dayshift.worker.registration import Registration
 from dayshift.worker.slots import Slots
+from dayshift.worker.waits import Waits
 from dayshift.worker.watchdog import Watchdog
 
 GRACE_SECONDS = 30.0
@@ -74,7 +76,8 @@ class Worker:
         self._slots = Slots(slots)
         self._registration = Registration(services.ledger, loaded, slots)
         self._watchdog = Watchdog()
-        self._journal = Journal(services.ledger)
+        self._journal = Journal(services.ledger, services.family.child_made)
+        self._waits = Waits(services.ledger, services.background)
         quarantine = Quarantine(services.ledger, services.plane, services.rescue, spawn_quarantine)
         self._executor = Executor(
             plane=services.plane,
@@ -84,6 +87,7 @@ class Worker:
             settings=services.settings,
             agents=loaded.agents,
             slots=self._slots,
+            waits=self._waits,
             on_quarantine=quarantine.run,
             on_entering=alone.end_unless_finished if is_quarantine else None,
             is_quarantine=is_quarantine,
@@ -98,7 +102,9 @@ class Worker:
             take=self._take,
         )
         self._leftovers = Leftovers(services.ledger, services.finishing, self._slots, lambda: self._lease)
-        self._hearing = Hearing(services, on_work=self._claimer.wake, on_cancels=self.cancel_attempts)
+        self._hearing = Hearing(
+            services, on_work=self._claimer.wake, on_cancels=self.cancel_attempts, on_news=self._waits.hear
+        )
         self._heartbeat = Heartbeat(
             self._lease,
             self._slots,
@@ -175,6 +181,7 @@ class Worker:
         await self._registration.register_worker(self._lease)
         self._start_threads()
         await self._hearing.listen(self.worker_id)
+        asyncio.get_running_loop().set_task_factory(task_factory)  # type: ignore[arg-type] # typeshed knows no context
 
     def _start_threads(self) -> None:
         self._lease.confirm(clock.boottime_seconds())  # counted from now: registering may have waited for the ledger

@@ -14,6 +14,7 @@ written AS (
         status              = CASE l.status WHEN 'running' THEN 'running' ELSE 'cancelled' END,
         cancel_requested_at = coalesce(t.cancel_requested_at, now()),
         waiting_for         = NULL,
+        wake_at             = NULL,
         notice              = NULL,
         finished_at         = CASE WHEN l.status <> 'running' THEN now() END,
         error_code          = CASE l.status WHEN 'running' THEN t.error_code ELSE 'cancelled' END,
@@ -66,6 +67,9 @@ erased AS (
 ),
 forgotten AS (
     DELETE FROM effects f USING erased e WHERE f.task_id = e.id
+),
+unheard AS (
+    DELETE FROM signals s USING erased e WHERE s.task_id = e.id
 ),
 keyed AS (
     DELETE FROM idempotency_keys k USING locked l, erased e

@@ -5,9 +5,9 @@
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::text[],
             $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[],
-            $16::text[], $17::bytea[]) WITH ORDINALITY
+            $16::text[], $17::bytea[], $18::float8[]) WITH ORDINALITY
         AS w (task, attempt, worker, id, key, occurrence, kind, name, status, started_at, finished_at, digests, emits, usage,
-            result, scope, differs, n)
+            result, scope, differs, wait_seconds, n)
 ),
 locked AS MATERIALIZED (
     SELECT w.*, t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker AS is_running,
@@ -19,9 +19,9 @@ locked AS MATERIALIZED (
 written AS (
     INSERT INTO effects AS e (
         task_id, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result,
-        scope, differs)
+        scope, differs, due_at)
     SELECT task, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result,
-        scope, differs
+        scope, differs, now() + wait_seconds * interval '1 second'
     FROM locked WHERE is_running
     ORDER BY task, key, occurrence
     ON CONFLICT (task_id, key, occurrence) DO UPDATE SET
@@ -30,7 +30,7 @@ written AS (
             ELSE nullif(coalesce(e.emits, ''::bytea) || coalesce(excluded.emits, ''::bytea), ''::bytea) END,
         usage = excluded.usage, result = excluded.result
     WHERE e.id = excluded.id AND (e.status IN ('started', 'unknown') OR e.status = excluded.status)
-    RETURNING e.id
+    RETURNING e.id, e.due_at
 ),
 said AS (
     INSERT INTO conversation_messages (tenant, conversation, id, task_id, body)
@@ -39,7 +39,7 @@ said AS (
     ORDER BY l.n
     ON CONFLICT (id) DO NOTHING
 )
-SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled,
+SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled, e.due_at,
     CASE WHEN NOT coalesce(l.is_running, false) THEN 'superseded' WHEN e.id IS NULL THEN 'stored' ELSE 'recorded' END AS ruling
 FROM wish w
 LEFT JOIN locked l ON l.n = w.n
@@ -62,7 +62,7 @@ RETURNING e.id;
 -- name: effects_of_task
 -- A page of a task's journal, in the order of keys.
 SELECT task_id, key, occurrence, id, attempt, replayed_by, kind, name, status, started_at, finished_at, digests, emits, usage,
-    result, scope, differs
+    result, scope, differs, due_at
 FROM effects
 WHERE task_id = $1 AND (key, occurrence) > ($2::bytea, $3::int)
 ORDER BY key, occurrence LIMIT $4;
@@ -78,7 +78,7 @@ RETURNING e.id;
 -- name: list_effects
 -- A page of a task's effects without their results, in the order in which they began.
 SELECT task_id, key, occurrence, id, attempt, replayed_by, kind, name, status, started_at, finished_at, digests, emits, usage,
-    NULL::bytea AS result, scope, differs
+    NULL::bytea AS result, scope, differs, due_at
 FROM effects WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3;
 
 -- name: settle_effect

@@ -3,13 +3,14 @@
 -- The wish stays as it comes, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::text[], $6::bytea[], $7::text[], $8::text[],
-            $9::boolean[], $10::float8[], $11::bytea[], $12::bytea[]) WITH ORDINALITY
-        AS w (id, attempt, worker, finish, outcome, output, code, message, retryable, delay_seconds, usage, timing, n)
+            $9::boolean[], $10::float8[], $11::bytea[], $12::bytea[], $13::bytea[], $14::timestamptz[], $15::int[]) WITH ORDINALITY
+        AS w (id, attempt, worker, finish, outcome, output, code, message, retryable, delay_seconds, usage, timing, waiting_for,
+            wake_at, wakes, n)
 ),
 locked AS MATERIALIZED (
     SELECT w.attempt AS wish_attempt, w.worker, w.finish, w.outcome, w.output, w.code, w.message, w.retryable,
         coalesce(w.delay_seconds, 0) AS delay_seconds, w.usage, w.timing,
-        t.id, t.status, t.attempt, t.worker_id, t.finish_id, t.run_at, t.finished_at, t.expires_at,
+        w.waiting_for, w.wake_at, w.wakes AS wish_wakes, t.wakes, t.id, t.status, t.attempt, t.worker_id, t.finish_id, t.run_at, t.finished_at, t.expires_at,
         t.cancel_requested_at, t.tenant, t.conversation, t.error_code, t.error_message, t.error_retryable
     FROM wish w JOIN tasks t ON t.id = w.id
     ORDER BY t.id
@@ -25,10 +26,12 @@ judged AS MATERIALIZED (
         CASE
             WHEN l.outcome IN ('succeeded', 'failed', 'cancelled') THEN l.outcome
             WHEN l.cancel_requested_at IS NOT NULL THEN 'cancelled'
+            WHEN l.outcome = 'parked' AND l.wakes = l.wish_wakes THEN 'waiting'
             WHEN l.outcome = 'retry' AND l.expires_at <= now() + l.delay_seconds * interval '1 second' THEN 'failed'
             ELSE 'queued'
         END AS new_status,
         CASE WHEN l.outcome = 'retry' THEN date_trunc('milliseconds', now() + l.delay_seconds * interval '1 second')
+            WHEN l.outcome = 'parked' THEN date_trunc('milliseconds', now())
             ELSE l.run_at END AS new_run_at
     FROM locked l
 ),
@@ -39,7 +42,7 @@ ruled AS MATERIALIZED (
             WHEN j.new_status = 'succeeded' THEN NULL
             WHEN j.new_status = 'cancelled' THEN coalesce(CASE WHEN j.outcome = 'cancelled' THEN j.code END, 'cancelled')
             WHEN j.new_status = 'failed' AND j.outcome = 'retry' THEN 'expired'
-            WHEN j.outcome = 'given_back' THEN j.error_code
+            WHEN j.outcome IN ('given_back', 'parked') THEN j.error_code
             ELSE coalesce(j.code, 'agent_error')
         END AS new_code,
         CASE
@@ -48,13 +51,13 @@ ruled AS MATERIALIZED (
                 coalesce(CASE WHEN j.outcome = 'cancelled' THEN j.message END, 'cancelled on request')
             WHEN j.new_status = 'failed' AND j.outcome = 'retry' THEN
                 'expires_at passes before the next try; last error: ' || coalesce(j.message, 'unknown')
-            WHEN j.outcome = 'given_back' THEN j.error_message
+            WHEN j.outcome IN ('given_back', 'parked') THEN j.error_message
             ELSE coalesce(j.message, '')
         END AS new_message,
         CASE
             WHEN j.new_status = 'succeeded' THEN NULL
             WHEN j.new_status IN ('cancelled') OR (j.new_status = 'failed' AND j.outcome = 'retry') THEN false
-            WHEN j.outcome = 'given_back' THEN j.error_retryable
+            WHEN j.outcome IN ('given_back', 'parked') THEN j.error_retryable
             ELSE coalesce(j.retryable, false)
         END AS new_retryable
     FROM judged j
@@ -62,7 +65,7 @@ ruled AS MATERIALIZED (
 talks AS MATERIALIZED (
     SELECT c.tenant, c.name
     FROM (SELECT DISTINCT tenant, conversation FROM ruled
-          WHERE conversation IS NOT NULL AND ruling = 'recorded' AND new_status <> 'queued') r
+          WHERE conversation IS NOT NULL AND ruling = 'recorded' AND new_status NOT IN ('queued', 'waiting')) r
     JOIN conversations c ON c.tenant = r.tenant AND c.name = r.conversation
     ORDER BY c.tenant, c.name
     FOR NO KEY UPDATE OF c
@@ -71,7 +74,9 @@ written AS (
     UPDATE tasks t SET
         status          = r.new_status,
         run_at          = r.new_run_at,
-        finished_at     = CASE WHEN r.new_status <> 'queued' THEN now() END,
+        finished_at     = CASE WHEN r.new_status NOT IN ('queued', 'waiting') THEN now() END,
+        waiting_for     = CASE WHEN r.new_status = 'waiting' THEN r.waiting_for END,
+        wake_at         = CASE WHEN r.new_status = 'waiting' THEN date_trunc('milliseconds', least(r.wake_at, r.expires_at)) END,
         worker_id       = NULL,
         finish_id       = r.finish,
         failures        = t.failures + (r.outcome IN ('retry', 'failed'))::int,
@@ -94,7 +99,8 @@ talked AS (
 SELECT w.n, coalesce(r.ruling, 'superseded') AS ruling,
     coalesce(CASE WHEN r.ruling = 'recorded' THEN r.new_status ELSE r.status END, 'cancelled') AS status,
     coalesce(CASE WHEN r.ruling = 'recorded' THEN r.new_run_at ELSE r.run_at END, now()) AS run_at,
-    CASE WHEN r.ruling = 'recorded' THEN CASE WHEN r.new_status <> 'queued' THEN now() END ELSE r.finished_at END AS finished_at,
+    CASE WHEN r.ruling = 'recorded' AND r.new_status = 'waiting' THEN least(r.wake_at, r.expires_at) END AS wake_at,
+    CASE WHEN r.ruling = 'recorded' THEN CASE WHEN r.new_status NOT IN ('queued', 'waiting') THEN now() END ELSE r.finished_at END AS finished_at,
     CASE WHEN r.ruling = 'recorded' THEN r.new_code ELSE r.error_code END AS error_code,
     CASE WHEN r.ruling = 'recorded' THEN r.new_message ELSE r.error_message END AS error_message,
     CASE WHEN r.ruling = 'recorded' THEN r.new_retryable ELSE r.error_retryable END AS error_retryable,

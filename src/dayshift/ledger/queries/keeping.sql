@@ -8,6 +8,9 @@ WITH old AS MATERIALIZED (
 ),
 forgotten AS (
     DELETE FROM effects e USING old o WHERE e.task_id = o.id
+),
+unheard AS (
+    DELETE FROM signals s USING old o WHERE s.task_id = o.id
 )
 DELETE FROM tasks t USING old o WHERE t.id = o.id RETURNING t.id;
 

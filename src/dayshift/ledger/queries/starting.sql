@@ -8,10 +8,10 @@ WITH wish AS (
 ),
 locked AS MATERIALIZED (
     SELECT w.worker, w.version, coalesce(w.quarantine, false) AS quarantine, w.start,
-        t.id, t.status, t.seq, t.created_at, t.run_at, t.started_at, t.expires_at, t.cancel_requested_at, t.worker_id,
+        t.id, t.status, t.seq, t.created_at, CASE WHEN t.status = 'waiting' THEN t.wake_at ELSE t.run_at END AS run_at, t.started_at, t.expires_at, t.cancel_requested_at, t.worker_id,
         t.start_id, t.finish_id, t.timeout_seconds, t.attempt, t.failures, t.losses, t.poison_losses, t.priority,
         t.tenant, t.agent, t.queue, t.user_name, t.conversation, t.trace_id, t.error_code, t.usage, t.timing,
-        t.metadata, t.input
+        t.metadata, t.input, t.wakes, t.parent_id, t.depth
     FROM wish w JOIN tasks t ON t.id = w.id
     ORDER BY t.id
     FOR NO KEY UPDATE OF t
@@ -33,13 +33,13 @@ judged AS MATERIALIZED (
         WHEN l.status IN ('failed', 'cancelled') AND l.finish_id = l.start THEN
             CASE l.status WHEN 'failed' THEN 'expired_before' ELSE 'cancelled_before' END
         WHEN l.status IN ('succeeded', 'failed', 'cancelled') THEN 'final'
-        WHEN l.status = 'waiting' THEN 'waiting'
+        WHEN l.status = 'waiting' AND l.run_at IS NULL THEN 'waiting'
         WHEN NOT EXISTS (SELECT FROM workers a WHERE a.id = l.worker AND a.released_at IS NULL) THEN 'worker_released'
         WHEN l.status = 'running' AND EXISTS (
             SELECT FROM workers a WHERE a.id = l.worker_id AND a.released_at IS NULL) THEN 'running'
         WHEN l.cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN l.expires_at <= now() THEN 'expired'
-        WHEN l.status = 'queued' AND l.run_at > now() THEN 'not_due'
+        WHEN l.status IN ('queued', 'waiting') AND l.run_at > now() THEN 'not_due'
         WHEN l.deaths >= 2 AND NOT l.quarantine THEN 'quarantine'
         ELSE 'granted'
     END AS verdict
@@ -74,6 +74,10 @@ written AS (
         worker_id     = CASE WHEN r.ruling = 'granted' THEN r.worker END,
         start_id      = CASE WHEN r.ruling = 'granted' THEN r.start ELSE t.start_id END,
         version       = CASE WHEN r.ruling = 'granted' THEN r.version ELSE t.version END,
+        run_at        = r.run_at,
+        waiting_for   = NULL,
+        wake_at       = NULL,
+        notice        = NULL,
         quarantined   = CASE WHEN r.ruling = 'granted' THEN r.quarantine ELSE t.quarantined END,
         started_at    = CASE WHEN r.ruling = 'granted' THEN coalesce(t.started_at, now()) ELSE t.started_at END,
         finished_at   = CASE WHEN r.ruling <> 'granted' THEN now() END,
@@ -105,6 +109,7 @@ talked AS (
 SELECT w.n, coalesce(r.ruling, 'gone') AS ruling, r.status = 'running' AS was_running,
     r.run_at, r.attempt, r.failures, r.losses, r.agent, r.queue, r.tenant, r.user_name, r.conversation, r.priority,
     r.seq, CASE WHEN r.ruling IN ('granted', 'again') THEN r.input END AS input, r.timeout_seconds, r.expires_at,
-    r.created_at, coalesce(r.started_at, now()) AS started_at, r.trace_id, r.metadata, r.usage, r.timing
+    r.created_at, coalesce(r.started_at, now()) AS started_at, r.trace_id, r.metadata, r.usage, r.timing,
+    r.wakes, r.parent_id, r.depth
 FROM wish w
 LEFT JOIN ruled r ON r.id = w.id;

@@ -1,0 +1,94 @@
+"""The branches of an agent: every asyncio task that its code has started, and whether all of them wait durably.
+
+A task may be parked only when nothing of it goes on in memory: then nothing is lost but what the journal brings back. An
+asyncio task is registered here when it is begun from within an agent. Each must be
+
+    in a durable wait, or
+    waiting for other branches: awaiting a task, `asyncio.gather`, `asyncio.wait`, or the end of a `TaskGroup`
+
+Whatever else one waits for (a socket, a thread, a lock) may be work that somebody would miss. What cannot be told is taken
+for that: the task then keeps its slot, which costs memory and is never wrong.
+"""
+
+import asyncio
+from asyncio import taskgroups, tasks
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar
+from types import CodeType, FrameType
+from typing import Any
+
+Branch = asyncio.Task[Any]
+
+_current: ContextVar["Branches | None"] = ContextVar("dayshift_branches", default=None)
+
+_WAIT: CodeType = tasks._wait.__code__  # type: ignore[attr-defined]  # noqa: SLF001 - what asyncio.wait awaits in
+_GROUP_ENDS = {
+    getattr(taskgroups.TaskGroup, name).__code__
+    for name in ("__aexit__", "_aexit")
+    if hasattr(taskgroups.TaskGroup, name)
+}
+
+
+class Branches:
+    """Of one attempt."""
+
+    def __init__(self) -> None:
+        self._branches: set[Branch] = set()
+
+    def follow(self) -> None:
+        """From here on, tasks begun below are branches of this attempt."""
+        _current.set(self)
+
+    def add(self, branch: Branch) -> None:
+        self._branches.add(branch)
+        branch.add_done_callback(self._branches.discard)
+
+    def all_wait(self, is_waiting: Callable[[Branch], bool]) -> bool:
+        """Whether every branch waits, given those that are in a durable wait."""
+        return all(is_waiting(branch) or self._waits_for_others(branch) for branch in self._branches)
+
+    def end(self) -> None:
+        """Cancel them all."""
+        for branch in list(self._branches):
+            branch.cancel("dayshift: parked")
+
+    def _waits_for_others(self, branch: Branch) -> bool:
+        awaited = getattr(branch, "_fut_waiter", None)
+        if awaited is None:
+            return False  # it is about to run
+        if isinstance(awaited, asyncio.Task):
+            return awaited in self._branches
+        if children := getattr(awaited, "_children", None):  # asyncio.gather
+            return self._are_branches(children)
+        frame = _innermost(branch.get_coro())
+        if frame is None:
+            return False
+        if frame.f_code is _WAIT:
+            return self._are_branches(frame.f_locals.get("fs", ()))
+        return frame.f_code in _GROUP_ENDS
+
+    def _are_branches(self, awaited: Any) -> bool:
+        return all(one.done() or one in self._branches for one in awaited)
+
+
+def task_factory(
+    loop: asyncio.AbstractEventLoop,
+    coroutine: Coroutine[Any, Any, Any],
+    *,
+    context: Context | None = None,
+    **options: Any,
+) -> Branch:
+    """Makes asyncio's own tasks, and registers those that are begun from within an agent."""
+    branch: Branch = asyncio.Task(coroutine, loop=loop, context=context, **options)
+    branches = _current.get() if context is None else context.get(_current)
+    if branches is not None:
+        branches.add(branch)
+    return branch
+
+
+def _innermost(coroutine: Any) -> FrameType | None:
+    """The frame in which a suspended coroutine awaits something that is no coroutine."""
+    frame: FrameType | None = None
+    while coroutine is not None and hasattr(coroutine, "cr_frame"):
+        frame, coroutine = coroutine.cr_frame, coroutine.cr_await
+    return frame

@@ -1,0 +1,117 @@
+"""Parking: an attempt that only waits gives its slot back, and its task goes on from its journal when there is an answer.
+
+    waiting ──(a moment; every branch waits durably)──▶ marked ──cancel the code──▶ ended ──record──▶ parked
+       └── an answer comes first: the code goes on
+
+The mark comes first: from then on the attempt may do nothing that is seen outside (`Attempt.check_may_act`), so code that
+cleans up in `finally` can free memory and nothing else. What the code returns or raises after the mark is not looked at.
+The moment before it is for what is answered at once: a child that takes milliseconds, a signal that is there already.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from dayshift.agents.effects import calling_thread
+from dayshift.agents.waiting import SHORT_SECONDS
+from dayshift.domain import clock
+from dayshift.domain.effect import Effect
+from dayshift.domain.task import WaitingFor
+from dayshift.tasks.finishing import Parking
+from dayshift.worker.attempt import Attempt, StopReason
+from dayshift.worker.branches import Branch, Branches
+from dayshift.worker.waits import Answer, OpenWaits, Waits
+
+MOMENT_SECONDS = 0.1
+LOOK_AGAIN_SECONDS = 0.5
+
+
+class AttemptWaits:
+    """How one attempt waits: in memory at first, then parked."""
+
+    def __init__(self, attempt: Attempt, branches: Branches, waits: Waits, open_waits: OpenWaits) -> None:
+        self._attempt = attempt
+        self._branches = branches
+        self._waits = waits
+        self._open = open_waits
+        self._waiting: dict[Branch, Effect] = {}
+        self._threads: dict[Branch, int | None] = {}
+        self._parked_on: list[Effect] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def until_due(self, wait: Effect) -> None:
+        async with self._wait(wait):
+            await asyncio.sleep(_seconds_until(wait.due_at))
+
+    async def answer(self, wait: Effect) -> Answer:
+        answer = self._open.open(wait)
+        self._waits.look_for(self._open)
+        alarm = None
+        if wait.due_at is not None:
+            alarm = asyncio.get_running_loop().call_later(_seconds_until(wait.due_at), self._waits.look_for, self._open)
+        try:
+            async with self._wait(wait):
+                return await answer
+        finally:
+            self._open.close(wait)
+            if alarm is not None:
+                alarm.cancel()
+
+    def end(self) -> None:
+        """The attempt was told to stop: so are those who wait, also in threads, which nobody can cancel."""
+        for branch in list(self._waiting):
+            branch.cancel("dayshift: stopped")
+
+    def parking(self) -> Parking:
+        """What the task waits for now that it is marked."""
+        first = min(self._parked_on, key=lambda wait: wait.id)
+        ends = [wait.due_at for wait in self._parked_on if wait.due_at is not None]
+        waiting_for = WaitingFor(first.kind, first.name, first.id, first.due_at)
+        return Parking(waiting_for, min(ends, default=None), self._open.wakes)
+
+    @asynccontextmanager
+    async def _wait(self, wait: Effect) -> AsyncIterator[None]:
+        branch = asyncio.current_task()
+        assert branch is not None, "a wait is a coroutine, which runs in a task"
+        self._waiting[branch] = wait
+        self._threads[branch] = calling_thread.get()
+        self._park_in(MOMENT_SECONDS)
+        try:
+            yield
+        finally:
+            del self._waiting[branch], self._threads[branch]
+
+    def _park_in(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._park_if_all_wait)
+
+    def _park_if_all_wait(self) -> None:
+        self._timer = None
+        if not self._waiting or self._attempt.stop_reason is not None:
+            return
+        if self._may_park():
+            self._parked_on = list(self._waiting.values())
+            self._attempt.stop(StopReason.PARKED)
+            self._branches.end()
+        else:
+            self._park_in(LOOK_AGAIN_SECONDS)
+
+    def _may_park(self) -> bool:
+        if not self._attempt.body_is_running or not self._is_body_held_up():
+            return False
+        if any(
+            wait.due_at is not None and _seconds_until(wait.due_at) < SHORT_SECONDS for wait in self._waiting.values()
+        ):
+            return False
+        return self._branches.all_wait(self._waiting.__contains__)
+
+    def _is_body_held_up(self) -> bool:
+        """A plain function is no branch; it waits if one of the waits was asked for by its own thread."""
+        thread_id = self._attempt.body_thread_id
+        return thread_id is None or thread_id in self._threads.values()
+
+
+def _seconds_until(moment: datetime | None) -> float:
+    """By this machine's clock, which may differ from the ledger's; the ledger has the last word."""
+    return 0.0 if moment is None else max(0.0, (moment - clock.now()).total_seconds())

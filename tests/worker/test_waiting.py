@@ -1,0 +1,166 @@
+"""Waiting without a worker: a task that only waits holds no slot, and goes on where it was when its answer comes."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from dayshift.domain.errors import Conflict
+from dayshift.domain.task import Status
+from tests.worker.house import TENANT, agents_under_test, until, working
+
+
+async def parked(house, task_id, *, times=1):
+    """The task once it is parked for that time."""
+    async with asyncio.timeout(15), contextlib.aclosing(house.services.waiters.stream(task_id, TENANT)) as events:
+        async for event in events:
+            times -= event.type == "task.waiting"
+            if not times:
+                return await house.ledger.tasks.get(task_id, TENANT)
+    raise AssertionError("it was not parked")
+
+
+async def say(house, task_id, payload=b'"yes"', wait_id=None, name="approval"):
+    return await house.services.waking.signal(TENANT, task_id, name, payload, wait_id)
+
+
+def entries(task_id):
+    return len(agents_under_test().SEEN[task_id])
+
+
+async def test_a_short_sleep_just_sleeps(house):
+    async with working(house):
+        task = await house.finished(await house.submit("sleeps", seconds=0.2))
+    assert (task.status, task.attempt) == (Status.SUCCEEDED, 1)
+    assert await house.ledger.effects.of_task(task.id) == []
+
+
+@pytest.mark.parametrize("agent", ["sleeps", "sleeps_in_a_thread"])
+async def test_a_sleep_is_parked_and_wakes_by_itself(house, agent):
+    async with working(house):
+        began = time.monotonic()
+        task_id = await house.submit(agent, seconds=1.5)
+        waiting = await parked(house, task_id)
+        assert waiting.status is Status.WAITING
+        assert (waiting.waiting_for.type, waiting.waiting_for.name) == ("sleep", "1.5 s")
+        task = await house.finished(task_id)
+        assert 1.5 <= time.monotonic() - began < 3.5
+    assert (task.status, task.attempt, task.failures, task.losses) == (Status.SUCCEEDED, 2, 0, 0)
+    assert task.waiting_for is None
+
+
+async def test_a_signal_wakes_a_parked_task(house):
+    async with working(house):
+        task_id = await house.submit("asks_leave")
+        waiting = await parked(house, task_id)
+        assert (waiting.waiting_for.type, waiting.waiting_for.name, waiting.waiting_for.until) == (
+            "signal",
+            "approval",
+            None,
+        )
+        assert not (await say(house, task_id, b'{"by":"ada"}', waiting.waiting_for.id)).is_repeat
+        task = await house.finished(task_id)
+    assert bytes(task.output) == b'[{"by":"ada"}]'
+    assert (task.attempt, entries(task_id)) == (2, 2)
+
+
+async def test_a_signal_that_comes_before_its_wait_is_kept(house):
+    async with working(house):
+        task_id = await house.submit("asks_leave", options={"delay": 0.5})
+        await say(house, task_id, b"1")
+        task = await house.finished(task_id)
+    assert (bytes(task.output), task.attempt) == (b"[1]", 1)
+
+
+async def test_a_double_click_never_approves_the_next_thing(house):
+    async with working(house):
+        task_id = await house.submit("asks_leave", times=2)
+        first = (await parked(house, task_id)).waiting_for
+        await say(house, task_id, b"1", first.id)
+        assert (await say(house, task_id, b"2", first.id)).is_repeat
+        second = (await parked(house, task_id, times=2)).waiting_for
+        assert second.id != first.id
+        assert (await say(house, task_id, b"3", first.id)).is_repeat
+        await say(house, task_id, b"4")
+        task = await house.finished(task_id)
+        with pytest.raises(Conflict):
+            await say(house, task_id, b"5")
+    assert bytes(task.output) == b"[1,4]"
+
+
+async def test_a_wait_times_out_and_that_is_recorded(house):
+    async with working(house):
+        task_id = await house.submit("asks_leave", timeout=1.2, times=2)
+        task = await house.finished(task_id)
+    assert bytes(task.output) == b'["nobody came","nobody came"]'
+    effects = await house.ledger.effects.of_task(task_id)
+    assert [(effect.kind, effect.status) for effect in effects] == [("signal", "failed")] * 2
+
+
+async def test_children_run_as_tasks_of_their_own(house):
+    async with working(house):
+        task_id = await house.submit("calls_others", texts=["a", "b", "c"])
+        task = await house.finished(task_id)
+        children = [one for one in await house.ledger.tasks.list(TENANT, limit=10) if one.parent == task_id]
+    assert bytes(task.output) == b'["A","B","C"]'
+    assert sorted(bytes(child.output) for child in children) == [b'"A"', b'"B"', b'"C"']
+    assert {child.tenant for child in children} == {TENANT}
+    effects = await house.ledger.effects.of_task(task_id)
+    assert {effect.id.replace("effect_", "task_") for effect in effects} == {child.id for child in children}
+
+
+async def test_a_child_s_failure_is_an_error_in_its_parent(house):
+    async with working(house):
+        task = await house.finished(await house.submit("survives_a_child"))
+        other = await house.finished(await house.submit("calls_others", texts=["fail"]))
+    assert bytes(task.output).startswith(b'"fatal: agent slow_echo (task_')
+    assert (other.status, other.error.code) == (Status.FAILED, "child_failed")
+
+
+async def test_cancel_goes_down_the_tree(house):
+    async with working(house):
+        task_id = await house.submit("calls_others", texts=["wait", "wait"])
+        await parked_on_children(house, task_id)
+        await house.services.control.cancel(task_id, TENANT)
+        task = await house.finished(task_id)
+        assert task.status is Status.CANCELLED
+        for child in await house.ledger.tasks.list(TENANT, limit=10):
+            assert (await house.finished(child.id)).status is Status.CANCELLED
+
+
+async def parked_on_children(house, task_id):
+    waiting = await house.event(task_id, "task.waiting")
+    assert waiting["waiting_for"]["type"] == "child"
+
+
+@pytest.mark.parametrize("in_a_group", [False, True])
+async def test_a_task_is_not_parked_while_a_branch_of_it_works(house, tmp_path, in_a_group):
+    log = tmp_path / "log"
+    async with working(house):
+        task_id = await house.submit("waits_beside_work", log=str(log), in_a_group=in_a_group)
+        await parked(house, task_id)
+        assert log.read_text() == "worked\n"
+        await say(house, task_id)
+        task = await house.finished(task_id)
+    assert (bytes(task.output), task.attempt) == (b'"yes"', 2)
+    assert log.read_text() == "worked\n"
+
+
+async def test_a_parked_task_can_be_cancelled(house):
+    async with working(house):
+        task_id = await house.submit("asks_leave")
+        await parked(house, task_id)
+        task = await house.services.control.cancel(task_id, TENANT)
+    assert task.status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("agent", ["sleeps", "sleeps_in_a_thread"])
+async def test_a_drain_hands_back_what_waits(house, agent):
+    async with working(house):
+        task_id = await house.submit(agent, seconds=1.6)
+        await until(lambda: task_id in agents_under_test().SEEN)
+        await asyncio.sleep(0)
+    async with working(house):
+        task = await house.finished(task_id)
+    assert (task.status, task.failures, task.losses) == (Status.SUCCEEDED, 0, 0)
