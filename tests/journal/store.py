@@ -13,6 +13,7 @@ class Store:
     def __init__(self) -> None:
         self.effects: dict[tuple[bytes, int], Effect] = {}
         self.writes_left = 10_000
+        self.strict = False
 
     async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
         if self.writes_left == 0:
@@ -27,5 +28,10 @@ class Store:
 
     def open(self, attempt: int) -> AttemptJournal:
         return AttemptJournal(
-            self, task_id="task_1", attempt=attempt, effects=list(self.effects.values()), may_act=lambda: None
+            self,
+            task_id="task_1",
+            attempt=attempt,
+            effects=list(self.effects.values()),
+            may_act=lambda: None,
+            strict=self.strict,
         )

@@ -36,7 +36,10 @@ class Tape:
         self._used.clear()
         self.asked.clear()
 
-    def take(self, question: Question) -> Answer | None:
+    async def take(self, question: Question) -> Answer | None:
+        return self.take_here(question)
+
+    def take_here(self, question: Question) -> Answer | None:
         at = self._used[question.content]
         if at < len(self.kept[question.content]):
             self._used[question.content] += 1

@@ -87,3 +87,18 @@ def look_up_plainly(log: str, turn: int) -> str:
 def pay_plainly(log: str, turn: int) -> str:
     tell(log, f"paid {turn}")
     return f"receipt {turn}"
+
+
+@agent(strict=True, max_attempts=5)
+async def strictly(ctx: Context, swallows: bool) -> str | None:
+    """Asks something else in each attempt, through an SDK that would try it again, and fails in the first."""
+    try:
+        prompt: list[ChatCompletionMessageParam] = [{"role": "user", "content": f"attempt {ctx.attempt}"}]
+        answer = await ctx.openai().chat.completions.create(model="m", messages=prompt)
+    except Exception:
+        if swallows:
+            return "swallowed"
+        raise
+    if ctx.attempt == 1:
+        raise Retry(after=0)
+    return answer.choices[0].message.content

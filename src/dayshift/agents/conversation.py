@@ -79,7 +79,7 @@ class Conversation:
     async def _append(self, call: Call, body: bytes) -> None:
         journal = self._effects.journal
         async with self._turn:
-            if journal.take(call) is None:
+            if await self._effects.take(call) is None:
                 await journal.record(journal.begin(call), body)
 
 

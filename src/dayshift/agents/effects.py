@@ -7,6 +7,7 @@ also run a loop of its own (`asyncio.run` in a plain agent): async code there aw
 import asyncio
 import concurrent.futures
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
@@ -19,6 +20,9 @@ from dayshift.domain.errors import Stopped
 from dayshift.journal import AttemptJournal, Call, unpack
 
 Answer = TypeVar("Answer")
+
+PATIENCE_SECONDS = 1.0  # a strict agent's, for branches beside the one that would pay again
+PATIENCE_TURNS = 50
 
 scope: ContextVar[str] = ContextVar("dayshift_scope", default="")
 """Where in the agent we are: below which step, in which branch. Part of every key, and carried into what is called."""
@@ -84,9 +88,32 @@ class Effects:
         """Whether the code that asks can await, on whichever loop."""
         return asyncio._get_running_loop() is not None  # noqa: SLF001 - as above
 
+    async def take(self, call: Call) -> Effect | None:
+        """What an earlier attempt recorded; None when it has to be done. Raises Diverged, which ends a strict agent.
+
+        A branch that runs beside this one may be about to ask for what seems to be unused, so a strict agent waits for it.
+        """
+        found, turns = self.journal.take(call), 0
+        while found is None and (divergence := self.journal.suspicion(call)) is not None:
+            if turns == PATIENCE_TURNS:
+                raise self.journal.stop(call, divergence)
+            await asyncio.sleep(PATIENCE_SECONDS / PATIENCE_TURNS)
+            turns += 1
+        return found
+
+    def take_here(self, call: Call) -> Effect | None:
+        """The same in a plain function's thread."""
+        found, turns = self.journal.take(call), 0
+        while found is None and (divergence := self.journal.suspicion(call)) is not None:
+            if turns == PATIENCE_TURNS:
+                raise self.journal.stop(call, divergence)
+            time.sleep(PATIENCE_SECONDS / PATIENCE_TURNS)
+            turns += 1
+        return found
+
     async def perform(self, call: Call, do: Callable[[], Awaitable[bytes]]) -> bytes:
         """The recorded result of a call, made now unless an earlier attempt made it. Raises what it raised then."""
-        found = self.journal.take(call)
+        found = await self.take(call)
         if found is not None:
             return result_of(found)
         draft = self.journal.begin(call)
@@ -99,7 +126,7 @@ class Effects:
 
     def perform_here(self, call: Call, do: Callable[[], bytes]) -> bytes:
         """The same from a plain function's thread."""
-        found = self.journal.take(call)
+        found = self.take_here(call)
         if found is not None:
             return result_of(found)
         draft = self.journal.begin(call)

@@ -20,8 +20,12 @@ class LlmCalls:
         self._meter = meter
         self._begun_mono: dict[str, float] = {}
 
-    def take(self, question: Question) -> Answer | None:
-        found = self._effects.journal.take(_call_of(question))
+    async def take(self, question: Question) -> Answer | None:
+        found = await self._effects.take(_call_of(question))
+        return None if found is None else _answer_in(found)
+
+    def take_here(self, question: Question) -> Answer | None:
+        found = self._effects.take_here(_call_of(question))
         return None if found is None else _answer_in(found)
 
     def begin(self, question: Question) -> Draft:

@@ -144,7 +144,7 @@ class _Use:
 
     async def perform(self) -> Any:
         """On the worker's loop."""
-        found = self._effects.journal.take(self._calling.call)
+        found = await self._effects.take(self._calling.call)
         if found is not None and found.status in _KNOWN:
             return self._calling.decode(result_of(found))
         if found is None:
@@ -166,7 +166,7 @@ class _Use:
                 f"tool {self._declared.name} is a plain function, and was called on the event loop, where it cannot wait for "
                 "its journal: make it `async def`, or call it by `await asyncio.to_thread(...)`"
             )
-        wait_for, found = self._effects.wait_for, self._effects.journal.take(self._calling.call)
+        wait_for, found = self._effects.wait_for, self._effects.take_here(self._calling.call)
         if found is not None and found.status in _KNOWN:
             return self._calling.decode(result_of(found))
         if found is None:

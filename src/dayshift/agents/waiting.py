@@ -48,7 +48,7 @@ class ChildFailed(Fatal):
 
 
 def sleep(effects: Effects, seconds: float) -> Any:
-    """On the worker's loop an awaitable; in a plain agent's thread it returns when the time is over."""
+    """In async code an awaitable; in a plain agent's thread it returns when the time is over."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_SECONDS:
         raise WrongUse(f"ctx.sleep({seconds!r}): seconds must be a number from 0, at most ten years")
     return _there(effects, _sleep(effects, float(seconds)))
@@ -86,7 +86,7 @@ def call_by_hand(context: Any, agent: Callable[..., Any], arguments: tuple[Any, 
 
 
 def _there(effects: Effects, doing: Coroutine[Any, Any, Any]) -> Any:
-    return doing if effects.is_on_loop() else effects.wait_for(doing)
+    return effects.written(doing) if effects.is_in_async_code() else effects.wait_for(doing)
 
 
 async def _sleep(effects: Effects, seconds: float) -> None:
@@ -116,7 +116,7 @@ async def _call(effects: Effects, declared: Declaration, arguments: tuple[Any, .
     given = _input_of(declared, arguments, named)
     asked = call_of(EffectKind.CHILD, declared.name, given, scope=scope.get(), parts={"input": given})
     journal = effects.journal
-    wait = journal.take(asked)
+    wait = await effects.take(asked)
     if wait is None:
         if journal.count_of(EffectKind.CHILD) >= MOST_CHILDREN or effects.depth >= DEEPEST:
             raise Fatal(

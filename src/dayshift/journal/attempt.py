@@ -46,6 +46,8 @@ from dayshift.journal.recorded import Recorded
 from dayshift.journal.results import pack
 from dayshift.journal.writer import Nowhere, Writer
 
+_COST_NOTHING = frozenset({EffectKind.VALUE, EffectKind.SLEEP, EffectKind.SIGNAL})
+
 
 class Draft(Struct, frozen=True):
     """An effect that has begun. Its id is made now, so that its outcome can be told again."""
@@ -79,6 +81,7 @@ class AttemptJournal:
         strict: bool = False,
     ) -> None:
         self._strict = strict
+        self.stopped_by: Diverged | None = None
         self._writer = writer
         self._task_id = task_id
         self.attempt = attempt
@@ -106,34 +109,42 @@ class AttemptJournal:
         return cls(writer or Nowhere(), task_id="local", attempt=1, effects=(), may_act=lambda: None)
 
     def take(self, call: Call) -> Effect | None:
-        """What an earlier attempt recorded of this call, once for each; None when it has to be done.
-
-        Raises Diverged instead, if the agent is strict and something like it is recorded and unused.
-        """
+        """What an earlier attempt recorded of this call, once for each; None when it has to be done."""
         with self._lock:
             found = self._recorded.take(call.key)
             if found is not None:
                 self._divergences.taken(found)
                 return found
-            divergence = self._divergences.missed(call, self._recorded.left())
-            if divergence is not None and self._strict:
-                raise Diverged(divergence.message(call))
+            self._divergences.missed(call, self._recorded.left())
             return None
 
+    def suspicion(self, call: Call) -> Divergence | None:
+        """Of a strict agent: the call was not found although something like it is unused, at this moment."""
+        if not self._strict or call.kind in _COST_NOTHING:
+            return None
+        return next((divergence for missed, divergence in self.divergences() if missed.key == call.key), None)
+
+    def stop(self, call: Call, divergence: Divergence) -> Diverged:
+        """A strict agent would pay again. From here on it can do nothing, whatever it makes of this error."""
+        self.stopped_by = Diverged(divergence.message(call))
+        return self.stopped_by
+
     def check_may_act(self) -> None:
-        """Raises Superseded when this attempt must not act any more."""
+        """Raises Superseded when this attempt must not act any more, and Diverged when it was stopped."""
         self._may_act()
+        if self.stopped_by is not None:
+            raise self.stopped_by
 
     def begin(self, call: Call) -> Draft:
-        """Say that the call is about to be made. Raises Superseded when this attempt must not act any more."""
-        self._may_act()
+        """Say that the call is about to be made. Raises what `check_may_act` does."""
+        self.check_may_act()
         with self._lock:
             differs = self._divergences.begun(call)
         return Draft(ids.new(ids.EFFECT), call, clock.now(), differs)
 
     def begin_again(self, effect: Effect, call: Call) -> Draft:
         """Do what an earlier attempt has begun and left without an outcome, in its place."""
-        self._may_act()
+        self.check_may_act()
         with self._lock:
             self._given[effect.id] = effect.occurrence
         return Draft(effect.id, call, clock.now())

@@ -73,7 +73,9 @@ class Divergences:
         self._unbegun: dict[bytes, list[Difference]] = {}  # of calls that have not begun yet, by their keys
 
     def missed(self, call: Call, left: Sequence[Effect]) -> Divergence | None:
-        """Note that a call was not found; what it was probably meant to find."""
+        """Note that a call was not found; what it was probably meant to find. One that was not made since is no other call."""
+        if self._unbegun.get(call.key):
+            return self._found[self._unbegun[call.key][-1].effect][1]
         divergence = divergence_of(call, [effect for effect in left if not self._is_accounted_for(effect)])
         if divergence is not None:
             self._found[divergence.effect.id] = (call, divergence)

@@ -213,7 +213,8 @@ class Executor:
             assert ending is not None
             if isinstance(ending, Raised):
                 emit(_fault("agent", ending.error))
-            return judge.of_ending(ending)
+            stopped_by = attempt.journal.stopped_by if attempt.journal is not None else None
+            return judge.of_ending(ending if stopped_by is None else Raised(stopped_by))
         return judge.of_stop(reason, timeout_seconds)
 
     async def _record(self, attempt: Attempt, started: Started, outcome: Outcome) -> None:

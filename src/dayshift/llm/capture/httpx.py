@@ -124,7 +124,7 @@ class _AsyncTransport(_Transport):
         question = None if api is None else self._question(request, api, await request.aread())
         if api is None or question is None:
             return await self._inner.handle_async_request(request)
-        kept = self._recorder.take(question)
+        kept = await self._recorder.take(question)
         if kept is not None:
             return self._replayed(kept, request)
         return await self._ask(request, api, question)
@@ -157,7 +157,7 @@ class _PlainTransport(_Transport):
         question = None if api is None else self._question(request, api, request.read())
         if api is None or question is None:
             return self._inner.handle_request(request)
-        kept = self._recorder.take(question)
+        kept = self._recorder.take_here(question)
         if kept is not None:
             return self._replayed(kept, request)
         return self._ask(request, api, question)
