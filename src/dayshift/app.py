@@ -12,7 +12,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,20 @@ def located(config: Config) -> Config:
     )
 
 
+_NO_PINS: Mapping[str, str] = {}
+
+
 class House:
     """What every process has: both planes, live settings, and the services over them."""
 
-    def __init__(self, config: Config, *, pool_size: int, worker_id: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        pool_size: int,
+        worker_id: Callable[[], str | None] = lambda: None,
+        pins: Mapping[str, str] = _NO_PINS,
+    ) -> None:
         assert config.database_url is not None
         assert config.valkey_url is not None
         self.config = config
@@ -85,7 +95,12 @@ class House:
         self.plane = Plane(config.valkey_url, emit=emit)
         self.settings = LiveSettings(self.ledger)
         self.services = Services(
-            self.ledger, self.plane, lambda: self.settings.current, version=config.version, worker_id=worker_id
+            self.ledger,
+            self.plane,
+            lambda: self.settings.current,
+            version=config.version,
+            pins=pins,
+            worker_id=worker_id,
         )
 
     def planes(self) -> tuple[Ledger, Plane]:
@@ -240,7 +255,12 @@ async def _run_worker(
     loaded = agents.load(file, version=config.version)
     config = msgspec.structs.replace(located(config), version=loaded.version)
     worker: Worker | None = None
-    house = House(config, pool_size=WORKER_POOL_SIZE, worker_id=lambda: worker.worker_id if worker else None)
+    house = House(
+        config,
+        pool_size=WORKER_POOL_SIZE,
+        worker_id=lambda: worker.worker_id if worker else None,
+        pins=loaded.pins,
+    )
     async with opened(house):
         worker = Worker(
             house.services,

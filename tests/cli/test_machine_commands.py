@@ -1,10 +1,14 @@
 """Commands that work on the machine's own engines."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from dayshift.domain import api_keys
+from dayshift.domain import api_keys, ids
+from dayshift.domain.pins import pinned_name
+from dayshift.domain.task import NewTask
+from dayshift.ledger import Ledger, StartWish, WorkerRow
 from tests.cli.conftest import Cli
 
 AGENTS = "from dayshift import agent\n\n@agent\nasync def echo(text: str) -> str:\n    return text\n"
@@ -146,6 +150,28 @@ def test_check_and_doctor_find_what_is_so(cli: Cli, tmp_path: Path):
     assert missing["API keys"] == "dayshift keys create --tenant NAME"
     cli("keys", "create", "--tenant", "acme")
     assert "API keys: 1 open the door" in cli("doctor").out
+
+
+async def _strand_a_task(database_url: str) -> str:
+    """One of a pinned agent, whose worker dies."""
+    worker = WorkerRow(id=ids.new(ids.WORKER), pid=1, host="box", version="v7", agents=["echo"], slots=1)
+    task = NewTask(id=ids.new(ids.TASK), tenant="acme", agent="echo", queue="default", input=b"{}")
+    async with Ledger(database_url) as ledger:
+        await ledger.workers.register(worker)
+        await ledger.tasks.accept([task])
+        wish = StartWish(task_id=task.id, worker_id=worker.id, version="v7")
+        await ledger.tasks.start([wish], {"echo": pinned_name("echo", "v7")})
+        await ledger.workers.release(worker.id, "died")
+    return task.id
+
+
+@pytest.mark.usefixtures("engines")
+def test_doctor_names_tasks_that_no_living_version_can_continue(cli: Cli, database_url: str):
+    task_id = asyncio.run(_strand_a_task(database_url))
+    (finding,) = [one for one in cli("doctor", "--json").json["data"] if one["subject"] == "stranded tasks"]
+    assert finding["state"] == "broken"
+    assert all(word in finding["what"] for word in ("1 tasks of echo", task_id, "version v7"))
+    assert "DAYSHIFT_VERSION=v7" in finding["cure"]
 
 
 @pytest.mark.usefixtures("engines")

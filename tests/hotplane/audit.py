@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from dayshift.domain.pins import agent_in
 from dayshift.hotplane import Plane, digest, keys
 
 
@@ -71,5 +72,5 @@ async def audit(plane: Plane) -> None:
         assert (int(noted["count"]), int(noted.get("digest", 0))) == (len(ids), digest(ids))
         for task_id in ids:
             assert tasks[task_id]["worker"] == worker
-            counted.update((f"t:{tasks[task_id]['tenant']}", f"a:{tasks[task_id]['agent']}"))
+            counted.update((f"t:{tasks[task_id]['tenant']}", f"a:{agent_in(tasks[task_id]['agent'])}"))
     assert {who: int(number) for who, number in running.items()} == dict(counted)

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import crowd
+import msgspec
 import pytest
 
 from dayshift.domain.clock import now
@@ -130,6 +131,37 @@ async def test_an_agent_at_its_cap_costs_the_others_nothing(plane):
     await plane.ack(one, [Ack(held[0], 0.1)])
     assert len(await crowd.claim(plane, other, 100, [("x", 4)])) == 1
     assert await crowd.claim(plane, other, 100, [("x", 0)]) == []
+
+
+async def test_the_cap_of_an_agent_is_for_all_versions_that_its_tasks_are_claimed_by(plane):
+    await plane.enqueue(
+        [*crowd.places(10, agent="x"), *crowd.places(10, agent="x@v1"), *crowd.places(10, agent="x@v2")]
+    )
+    one, other = crowd.worker(), crowd.worker()
+    held = await crowd.claim(plane, one, 3, [("x", 4), ("x@v1", 4)])
+    assert len(held) == 3
+    assert len(await crowd.claim(plane, other, 10, [("x", 4), ("x@v2", 4)])) == 1
+    assert await crowd.claim(plane, other, 10, [("x", 4), ("x@v2", 4)]) == []
+    await plane.ack(one, [Ack(task_id, 0.1) for task_id in held[:2]])
+    assert len(await crowd.claim(plane, other, 10, [("x", 4), ("x@v2", 4)])) == 2
+
+
+async def test_who_has_another_version_is_not_given_what_is_pinned(plane):
+    fresh, pinned = crowd.places(2, agent="x"), crowd.places(2, agent="x@v%201")
+    await plane.enqueue([*pinned, *fresh])
+    assert await crowd.claim(plane, crowd.worker(), 9, ["x", "x@v2"]) == [place.id for place in fresh]
+    assert await crowd.claim(plane, crowd.worker(), 9, ["x", "x@v%201"]) == [place.id for place in pinned]
+
+
+async def test_a_task_that_was_given_back_and_pinned_meanwhile_changes_its_line(plane):
+    [place] = crowd.places(1, agent="x")
+    await plane.enqueue([place])
+    worker_id = crowd.worker()
+    assert await crowd.claim(plane, worker_id, 1, ["x"]) == [place.id]
+    pinned = msgspec.structs.replace(place, agent="x@v1")
+    await plane.ack(worker_id, [Ack(place.id, 0.1, again=pinned)])
+    assert await crowd.claim(plane, worker_id, 1, ["x"]) == []
+    assert await crowd.claim(plane, worker_id, 1, ["x@v1"]) == [place.id]
 
 
 async def test_a_repeated_claim_answers_the_same_tasks_that_are_still_held(plane):

@@ -244,3 +244,20 @@ async def waits_beside_work(ctx: Context, log: str, in_a_group: bool = False) ->
     said = await ctx.wait_for("approval")
     await working
     return said
+
+
+@agent(pin=True)
+async def stays(ctx: Context, until: int) -> int:
+    """Ends in that attempt; in those before it is stopped from outside."""
+    await ctx.emit("begun")
+    if ctx.attempt < until:
+        await asyncio.Event().wait()
+    return ctx.attempt
+
+
+@agent
+async def waits_once(ctx: Context) -> int:
+    await ctx.emit("waiting")
+    if ctx.attempt == 1:
+        await asyncio.Event().wait()
+    return ctx.attempt

@@ -5,9 +5,9 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 import msgspec
 
@@ -35,7 +35,14 @@ TENANT = "acme"
 class House:
     """What a test holds in its hands. `settings` may be swapped; `look_again` follows. `agents` is the file of workers to come."""
 
-    def __init__(self, database_url: str, valkey_url: str) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        valkey_url: str,
+        *,
+        version: str = "test",
+        pins: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.database_url = database_url
         self.valkey_url = valkey_url
         self.settings = Settings()
@@ -48,7 +55,8 @@ class House:
             self.ledger,
             self.plane,
             lambda: self.settings,
-            version="test",
+            version=version,
+            pins=pins,
             worker_id=lambda: self.worker.worker_id if self.worker is not None else None,
         )
 
@@ -125,11 +133,11 @@ async def opened(house: House, *, rebuild: bool = True) -> AsyncIterator[House]:
 
 
 @contextlib.asynccontextmanager
-async def working(house: House, **options) -> AsyncIterator[Worker]:
+async def working(house: House, loaded: LoadedAgents | None = None, **options) -> AsyncIterator[Worker]:
     """A worker in this process, drained at the end."""
     ready = asyncio.Event()
     end = subscribe(WorkerReady, lambda _: ready.set())
-    worker = house.make_worker(load(str(house.agents)), **options)
+    worker = house.make_worker(loaded or load(str(house.agents)), **options)
     with capturing(addresses_now):
         running = asyncio.create_task(worker.run())
         await asyncio.wait_for(ready.wait(), 30)

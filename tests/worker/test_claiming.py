@@ -36,7 +36,7 @@ class CommandedPlane:
         return answer
 
 
-def claimer(plane, *, slots=None, settings=None, lease=None, may_claim=(True,)):
+def claimer(plane, *, slots=None, settings=None, lease=None, may_claim=(True,), pins=None):
     taken = []
     slots = slots or Slots(10)
     one = lease or Lease("worker_1")
@@ -50,6 +50,7 @@ def claimer(plane, *, slots=None, settings=None, lease=None, may_claim=(True,)):
         plane=plane,
         slots=slots,
         agents=load(str(AGENTS)).agents,
+        pins=pins or {},
         settings=lambda: settings or Settings(),
         lease=lambda: one,
         may_claim=lambda: may_claim[0],
@@ -85,6 +86,19 @@ async def test_it_looks_again_at_once_after_a_full_claim_and_later_after_a_short
     assert await made.run_once() == 0
     made, _ = claimer(plane, slots=Slots(2))
     assert await made.run_once() > 1
+
+
+async def test_a_pinned_agent_is_claimed_by_its_version_as_well():
+    settings = Settings(agents={"echo": AgentSettings(enabled=False), "plain": AgentSettings(concurrency=3)})
+    plane = CommandedPlane()
+    made, _ = claimer(plane, settings=settings, pins={"plain": "plain@v1", "echo": "echo@v1"})
+    await made.run_once()
+    agents = plane.calls[0][1]
+    assert {name: cap for name, cap in agents.items() if name.startswith(("plain", "echo"))} == {
+        "plain": 3,
+        "plain@v1": 3,
+    }
+    assert "naps@v1" not in agents
 
 
 async def test_paused_queues_and_disabled_agents_are_left_out_and_caps_are_passed():

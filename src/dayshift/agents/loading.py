@@ -14,6 +14,7 @@ from msgspec import Struct
 from dayshift.agents.declaration import declaration_of
 from dayshift.agents.registered import Agent
 from dayshift.domain.errors import WrongUse
+from dayshift.domain.pins import pinned_name
 
 VERSION_LENGTH = 12
 
@@ -24,6 +25,11 @@ class LoadedAgents(Struct, frozen=True):
     agents: dict[str, Agent]
     source: str
     version: str
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """Of the agents that are pinned to their version, what their tasks are claimed by once they have started."""
+        return {name: pinned_name(name, self.version) for name, agent in self.agents.items() if agent.pin}
 
 
 def load(target: str, *, version: str | None = None) -> LoadedAgents:

@@ -13,7 +13,7 @@ from dayshift.config import Config, set_placeholder_keys
 from dayshift.domain.clock import machine_now, now
 from dayshift.domain.errors import DayshiftError, DependencyAway, WrongUse
 from dayshift.hotplane import Plane
-from dayshift.ledger import Ledger, WorkerRow
+from dayshift.ledger import Ledger, StrandedTasks, WorkerRow
 
 SKEW_SECONDS = 1.0
 LATE_SECONDS = 1.0
@@ -84,7 +84,7 @@ def stage(config: Config) -> list[Finding]:
 
 
 async def in_use(config: Config) -> list[Finding]:
-    """What PostgreSQL tells about keys and workers; nothing when it does not answer or has no schema yet."""
+    """What PostgreSQL tells about keys, workers, and tasks that wait for a worker that is gone; nothing when it does not answer or has no schema yet."""
     url = located(config).database_url
     if url is None:
         return []
@@ -92,7 +92,11 @@ async def in_use(config: Config) -> list[Finding]:
         async with Ledger(url, pool_size=1) as ledger:
             if await ledger.schema_state() == "behind":
                 return []
-            return [_keys(len(await ledger.keys.active())), *_workers(await ledger.workers.list())]
+            return [
+                _keys(len(await ledger.keys.active())),
+                *_workers(await ledger.workers.list()),
+                *(_stranded(tasks) for tasks in await ledger.tasks.stranded()),
+            ]
     except DependencyAway:
         return []
 
@@ -189,6 +193,15 @@ def _workers(workers: list[WorkerRow]) -> list[Finding]:
         what = "workers run different versions of the agents' code"
         findings.append(Finding("versions", "missing", what, "finish the rollout, if none is under way"))
     return findings
+
+
+def _stranded(stranded: StrandedTasks) -> Finding:
+    what = (
+        f"{stranded.tasks} tasks of {stranded.agent} (the oldest is {stranded.oldest}) began under code version "
+        f"{stranded.version}, are pinned to it, and no living worker has it"
+    )
+    cure = f"start a worker of that code with DAYSHIFT_VERSION={stranded.version}, or cancel them: `dayshift tasks cancel ID`"
+    return Finding("stranded tasks", "broken", what, cure)
 
 
 def _skew(subject: str, begun: datetime, theirs: datetime, ended: datetime) -> Finding:

@@ -211,6 +211,14 @@ class DepthMeasured(Event, frozen=True, kw_only=True):
     oldest_seconds: float
 
 
+class TasksStranded(Event, frozen=True, kw_only=True):
+    """So many tasks of an agent are pinned to code versions that no living worker has."""
+
+    agent: str
+    versions: list[str]
+    tasks: int
+
+
 class HttpRequest(Event, frozen=True, kw_only=True):
     route: str
     method: str

@@ -156,7 +156,8 @@ class NewTask(Struct, frozen=True, kw_only=True):
 class Place(Struct, frozen=True):
     """All that the hot plane must know to queue a task: whose turn it is, and when.
 
-    `seq` is the ledger's order of acceptance. `run_at_ms` is the wall time in milliseconds before which it may not be
+    `agent` is what workers claim it by (see domain/pins.py): the agent's name, or AGENT@VERSION of a pinned task that has
+    started. `seq` is the ledger's order of acceptance. `run_at_ms` is the wall time in milliseconds before which it may not be
     claimed (0: now).
     """
 
@@ -196,10 +197,11 @@ class Started(Struct, frozen=True, kw_only=True):
     wakes: int = 0  # how often something had come that it may wait for
     parent_id: str | None = None
     depth: int = 0
+    claimed_as: str | None = None  # by which name, if not by the agent's: the agent is pinned
 
     def place(self, run_at_ms: int = 0) -> Place:
         """Where the task stands in the queue's order, due at that time (0: now)."""
-        return Place(self.id, self.agent, self.priority, self.tenant, self.seq, run_at_ms)
+        return Place(self.id, self.claimed_as or self.agent, self.priority, self.tenant, self.seq, run_at_ms)
 
 
 def json_or_none(value: Any) -> bytes | None:

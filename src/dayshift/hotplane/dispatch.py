@@ -31,7 +31,7 @@ class Dispatch:
         return answers
 
     async def claim(self, worker_id: str, request_id: str, agents: Sequence[tuple[str, int]], count: int) -> Claim:
-        """Take up to `count` tasks of these agents, each with its concurrency cap (-1: none).
+        """Take up to `count` tasks that are claimed by these names, each with its agent's concurrency cap (-1: none).
 
         Repeating the worker's latest request answers the same tasks. A worker that gets fewer than it asked for is
         woken by `channels.worker(worker_id)` when there may be more.

@@ -10,6 +10,7 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:all, :maintenance, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
 
+AGENT is what workers claim by: an agent's name, or AGENT@VERSION (domain/pins.py); only `a:AGENT` counts by the agent alone.
 RING is `AGENT:PRIORITY`, LANE is `AGENT:PRIORITY:TENANT`; `:` inside of a name is escaped. None of the state keys has a
 time to live: they end with what they describe, and `drop_old_epochs` removes those of epochs gone by.
 

@@ -1,7 +1,7 @@
 """Counting what waits, and deleting what nobody needs any more. Each call does a bounded piece of work."""
 
 from dayshift.ledger.database import Database
-from dayshift.ledger.shapes import Depth, Depths
+from dayshift.ledger.shapes import Depth, Depths, StrandedTasks
 
 
 class Keeping:
@@ -40,6 +40,15 @@ class Keeping:
             if row["queue"] is not None
         ]
         return Depths(rows=counted, age_seconds=rows[0]["age_seconds"], again_seconds=rows[0]["again_seconds"])
+
+    async def stranded(self) -> list[StrandedTasks]:
+        """Tasks that no living worker may go on with, by agent and version."""
+        return [
+            StrandedTasks(
+                agent=row["agent"], version=row["version"], tasks=row["tasks"], oldest=f"task_{row['oldest']}"
+            )
+            for row in await self._db.fetch("stranded_tasks")
+        ]
 
     async def drop_expired(self, keep_seconds: float, limit: int = 2000) -> int:
         """Delete tasks that ended that long ago, dead letters excepted; how many. Fewer than `limit`: all done."""

@@ -11,7 +11,7 @@ from dayshift.ledger.database import Database
 from dayshift.ledger.rows import bare, moment, to_place, worker_id
 
 LaneName: TypeAlias = tuple[str, int, str]
-"""Agent, priority and tenant: what the tasks of one lane have in common."""
+"""What they are claimed by, priority and tenant: what the tasks of one lane have in common."""
 
 _BEFORE_ALL: LaneName = ("", -1, "")
 
@@ -47,7 +47,7 @@ class Queueing:
     async def lanes_after(self, lane: LaneName | None, limit: int) -> list[LaneName]:
         """The lanes that queued tasks stand in, by name, behind `lane` (None: from the first one on)."""
         rows = await self._db.fetch("lanes_after", *(lane or _BEFORE_ALL), limit)
-        return [(row["agent"], row["priority"], row["tenant"]) for row in rows]
+        return [(row["claimed_as"], row["priority"], row["tenant"]) for row in rows]
 
     async def heads_of_lanes(self, lanes: Sequence[LaneName], per_lane: int) -> list[Place]:
         """The first ready tasks of each of these lanes, lane by lane; at most `per_lane` of one."""

@@ -108,7 +108,7 @@ def to_place(row: asyncpg.Record) -> Place:
     """Make a `Place` of a row with `due`: what is due by PostgreSQL's clock is due now, whatever another clock says."""
     return Place(
         id=task_id(row["id"]),
-        agent=row["agent"],
+        agent=row["claimed_as"],
         priority=row["priority"],
         tenant=row["tenant"],
         seq=row["seq"],

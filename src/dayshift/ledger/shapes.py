@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from dayshift.domain import ids
-from dayshift.domain.task import Status, Task, TaskError, Timing, Usage, WaitingFor
+from dayshift.domain.task import Place, Status, Task, TaskError, Timing, Usage, WaitingFor
 
 
 def new_start_id() -> str:
@@ -58,6 +58,7 @@ RefusalReason = Literal[
     "waiting",  # parked; its wake-up will queue it
     "conversation_busy",  # another task holds the conversation, or an earlier one is queued in it
     "running",  # by a worker that is not released
+    "wrong_version",  # it is pinned to another version of the code
     "quarantine",  # it must run alone: ask again with quarantine=True
     "worker_released",  # the asking worker was declared dead, or never registered
 ]
@@ -65,13 +66,24 @@ RefusalReason = Literal[
 
 class StartRefusal(Struct, frozen=True, kw_only=True):
     """The ledger says no, and why. `conversation` (tenant, name) is given when its head should be announced again: this
-    task was ended here (cancelled, expired), or it is not its turn and what stands before it may have just gone.
+    task was ended here (cancelled, expired), or it is not its turn and what stands before it may have just gone. `place` is
+    where a task stands that this worker may not run.
     """
 
     task_id: str
     reason: RefusalReason
     run_at_ms: int = 0
     conversation: tuple[str, str] | None = None
+    place: Place | None = None
+
+
+class StrandedTasks(Struct, frozen=True, kw_only=True):
+    """Tasks that began under a code version which no live worker has, and may go on under no other. `oldest` is one of them."""
+
+    agent: str
+    version: str
+    tasks: int
+    oldest: str
 
 
 class Outcome(StrEnum):

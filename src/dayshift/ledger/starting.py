@@ -10,6 +10,7 @@
     cancel requested, its worker released               cancelled           ended here, by nobody else
     expires_at has passed                               expired             ended here
     queued or waiting, its time ahead                   not_due
+    pinned to a version that the asking worker has not  wrong_version
     died with twice in a row, wish is not for quarantine  quarantine
     queued, conversation held by or due to another      conversation_busy
     queued, or waiting until now                        started             attempt + 1
@@ -35,6 +36,9 @@ commit. Of twenty workers that want the same task one gets the lock first; the o
   one that was answered with a 202 before this task was sent, as that was committed before this statement began.
   Two tasks of one conversation in the same batch: the later sees the earlier as `queued` and is refused.
 
+**A pin is set by the first start.** The asking process says by which names its pinned agents are claimed from then on (see
+domain/pins.py); the task keeps that name, and whoever does not have it is told by which name the task must be claimed.
+
 **A takeover is no theft.** The dead worker may still finish: both lock the row, and the first wins. If its finish is
 first, the start answers `final`; if the start is first, attempt + 1 makes the finish superseded.
 
@@ -43,15 +47,16 @@ was granted and its answer is given again, with no attempt more. A task that the
 bears the id as its `finish_id`, so that the one who must tell the world is told again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 
-from dayshift.domain.task import Started
+from dayshift.domain.task import Place, Started
 from dayshift.ledger.database import Database, columns
 from dayshift.ledger.rows import bare, milliseconds, rounds, timing_of, usage_of
 from dayshift.ledger.shapes import StartRefusal, StartWish
 
+_NO_PINS: Mapping[str, str] = {}
 _AS_BEFORE = {"expired_before": "expired", "cancelled_before": "cancelled"}
 _FREES = frozenset({"cancelled", "expired", "conversation_busy", *_AS_BEFORE})
 
@@ -61,12 +66,18 @@ class Starting:
 
     _db: Database
 
-    async def start(self, wishes: Sequence[StartWish]) -> list[Started | StartRefusal]:
-        """Grant or refuse each wish, in order. A refusal is an answer: tell the hot plane, and drop the task."""
+    async def start(
+        self, wishes: Sequence[StartWish], pins: Mapping[str, str] = _NO_PINS
+    ) -> list[Started | StartRefusal]:
+        """Grant or refuse each wish, in order. A refusal is an answer: tell the hot plane, and drop the task.
+
+        `pins`: of the agents that the asking process pins, what their tasks are claimed by once they have started.
+        """
+        named = list(pins), list(pins.values())
         answers: dict[int, Started | StartRefusal] = {}
         for batch in rounds(wishes, lambda wish: wish.task_id):
             arguments = [_arguments(wish) for _, wish in batch]
-            for row in await self._db.batch("start_tasks", *columns(arguments, 5)):
+            for row in await self._db.batch("start_tasks", *columns(arguments, 5), *named):
                 index, wish = batch[row["n"] - 1]
                 answers[index] = _answer(wish, row)
         return [answers[index] for index in range(len(wishes))]
@@ -84,6 +95,7 @@ def _answer(wish: StartWish, row: asyncpg.Record) -> Started | StartRefusal:
             reason=_AS_BEFORE.get(ruling, ruling),
             run_at_ms=milliseconds(row["run_at"]) if ruling == "not_due" else 0,
             conversation=(row["tenant"], row["conversation"]) if row["conversation"] and ruling in _FREES else None,
+            place=_place_in(wish, row) if ruling == "wrong_version" else None,
         )
     granted = ruling == "granted"
     return Started(
@@ -112,4 +124,10 @@ def _answer(wish: StartWish, row: asyncpg.Record) -> Started | StartRefusal:
         wakes=row["wakes"],
         parent_id=f"task_{row['parent_id']}" if row["parent_id"] else None,
         depth=row["depth"],
+        claimed_as=row["claimed_as"],
     )
+
+
+def _place_in(wish: StartWish, row: asyncpg.Record) -> Place:
+    """Where workers that may run it look for it."""
+    return Place(wish.task_id, row["claimed_as"], row["priority"], row["tenant"], row["seq"])

@@ -23,6 +23,7 @@ class MaintenanceConfig(Struct, frozen=True, kw_only=True):
     family_interval: float = 2.0
     lost_children_interval: float = 30.0
     depth_interval: float = 1.0
+    stranded_interval: float = 15.0
     depth_duty_ratio: float = 0.05  # counting takes at most this share of one connection's time
     janitor_interval: float = 60.0
     partitions_interval: float = 3_600.0

@@ -237,6 +237,7 @@ def _started_of(task: Task, place: Place) -> Started:
         conversation=task.conversation,
         priority=task.priority,
         seq=place.seq,
+        claimed_as=place.agent if place.agent != task.agent else None,
         input=bytes(task.input),
         failures=task.failures,
         losses=task.losses,

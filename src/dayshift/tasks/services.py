@@ -1,7 +1,7 @@
 """The services of one process, made of its two planes: doors and workers take what they need from here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dayshift.domain.settings import Settings
 from dayshift.hotplane import Plane, channels
@@ -29,13 +29,15 @@ from dayshift.tasks.starting import Starting
 from dayshift.tasks.waiting import Waiters
 from dayshift.tasks.waking import Waking
 
+_NO_PINS: Mapping[str, str] = {}
+
 
 class Services:
     """Wires the rooms' parts. `open` after both planes are open; `close` before them; both safe to repeat.
 
     `settings` answers the present snapshot. Whoever refreshes it registers with `pulse.on_settings` before `open`, so
     that the hot plane is told of a version after this process has it. `worker_id` answers this process's worker id at
-    this moment (None in a gateway or in maintenance).
+    this moment (None in a gateway or in maintenance). `pins`: what tasks of the agents that this process pins are claimed by.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Services:
         settings: Callable[[], Settings],
         *,
         version: str | None = None,
+        pins: Mapping[str, str] = _NO_PINS,
         worker_id: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.ledger = ledger
@@ -72,7 +75,7 @@ class Services:
             on_child_ended=self.family.child_ended,
             on_parent_ended=self.family.parent_ended,
         )
-        self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version)
+        self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version, pins=pins)
         self.refill = Refill(ledger, plane)
         self.lookup = lookup = Lookup(ledger, background)
         self.waiters = Waiters(ledger, plane, pushes, background, lookup)

@@ -6,12 +6,13 @@ gone, final,         the plane is wrong about this task: acked away
 conversation_busy    acked away, and whoever's turn it is announced: the one before may have gone this moment
 not_due              acked with its place at the ledger's time
 cancelled, expired   the start statement ended it: stream gets the final event, the conversation its next task
+wrong_version        acked with the place where workers of its version look for it
 quarantine           stays claimed; the caller starts it again in a process of its own
 worker_released      stays with the rescue of this worker; the caller stops
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from dayshift.domain.clock import now
 from dayshift.domain.events import StartRefused, TaskLost, TaskStarted
@@ -44,6 +45,7 @@ class Starting:
         background: Background,
         *,
         version: str | None,
+        pins: Mapping[str, str],
     ) -> None:
         self._ledger = ledger
         self._outbox = outbox
@@ -52,7 +54,10 @@ class Starting:
         self._background = background
         self._version = version
         self._commits = GroupCommit[StartWish, Started | StartRefusal](
-            "start", ledger.tasks.start, max_pending_bytes=None, on_left=self._answer_to_nobody
+            "start",
+            lambda wishes: ledger.tasks.start(wishes, pins),
+            max_pending_bytes=None,
+            on_left=self._answer_to_nobody,
         )
         self._giving_back: set[asyncio.Task[None]] = set()
 
@@ -116,7 +121,7 @@ class Starting:
         if refusal.reason == "not_due":
             self._background.spawn(self._put_off(refusal.task_id, worker_id), where="tasks.starting")
             return
-        self._outbox.ack(worker_id, Ack(task_id=refusal.task_id))
+        self._outbox.ack(worker_id, Ack(task_id=refusal.task_id, again=refusal.place))
         if refusal.conversation is not None:
             self._next_in_line.call(*refusal.conversation)
         if refusal.reason in _ENDED_BY_THE_START:

@@ -98,6 +98,7 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
     e.PlaneLost: LineRule(name="plane.lost", level=_WARNING, choose=_plane_lost, levels=(_INFO, _WARNING)),
     e.PlaneRebuilt: LineRule(name="plane.rebuilt", level=_INFO),
     e.DepthMeasured: LineRule(name="queue.depth", level=_DEBUG),
+    e.TasksStranded: LineRule(name="tasks.stranded", level=_WARNING),
     e.HttpRequest: LineRule(
         name="http.request",
         level=_DEBUG,

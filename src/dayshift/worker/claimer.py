@@ -47,6 +47,7 @@ class Claimer:
         plane: Plane,
         slots: Slots,
         agents: Mapping[str, Agent],
+        pins: Mapping[str, str],
         settings: Callable[[], Settings],
         lease: Callable[[], Lease],
         may_claim: Callable[[], bool],
@@ -55,6 +56,7 @@ class Claimer:
         self._plane = plane
         self._slots = slots
         self._agents = agents
+        self._pins = pins
         self._settings = settings
         self._lease = lease
         self._may_claim = may_claim
@@ -117,13 +119,14 @@ class Claimer:
             await self._plane.stop_claiming(lease.worker_id)
 
     def _claimable(self) -> Wishes:
-        """The agents that may run now, each with its cap; neither paused queues nor disabled agents."""
+        """What to claim by, each with its agent's cap; neither of paused queues nor of disabled agents."""
         settings = self._settings()
         claimable = []
         for agent in self._agents.values():
             own = settings.agent(agent.name)
             if own.enabled and not settings.queue(agent.queue).paused:
-                claimable.append((agent.name, NO_CAP if own.concurrency is None else own.concurrency))
+                cap = NO_CAP if own.concurrency is None else own.concurrency
+                claimable += [(name, cap) for name in (agent.name, self._pins.get(agent.name)) if name is not None]
         return claimable
 
     async def _claim(self, lease: Lease, request_id: str, agents: Wishes, count: int) -> Claim | None:

@@ -96,6 +96,7 @@ class Worker:
             plane=services.plane,
             slots=self._slots,
             agents=loaded.agents,
+            pins=loaded.pins,
             settings=services.settings,
             lease=lambda: self._lease,
             may_claim=self._may_claim,

@@ -103,6 +103,7 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
     emit(e.TaskRetrying(**task, attempt=1, error_code="agent_error", error_message="x", delay_seconds=1))
     emit(e.HttpRequest(route="/v1/tasks", method="POST", status=202, duration_seconds=0.003))
     emit(e.DepthMeasured(queue="default", ready=5, delayed=4, running=3, waiting=2, oldest_seconds=1.5))
+    emit(e.TasksStranded(agent="echo", versions=["v1"], tasks=7))
     emit(e.LoopLag(lag_seconds=0.25))
     emit(e.Fault(where="claim", error_type="ValueError", message="odd"))
     seen = values()
@@ -118,6 +119,7 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
         "dayshift_queue_depth default ready": 5,
         "dayshift_queue_depth default waiting": 2,
         "dayshift_queue_oldest_seconds default": 1.5,
+        "dayshift_tasks_stranded echo": 7,
         "dayshift_event_loop_lag_seconds": 0.25,
         "dayshift_errors_total timeout attempt": 1,
         "dayshift_errors_total agent_error attempt": 1,

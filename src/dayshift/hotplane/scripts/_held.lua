@@ -28,12 +28,17 @@ local function share_of(id)
   return tonumber(string.sub(id, -12), 16) or 0
 end
 
+-- A cap is an agent's, whatever its tasks are claimed by: AGENT@VERSION counts as AGENT.
+local function agent_in(name)
+  return string.match(name, '^[^@]*')
+end
+
 local function count_held(worker, task, by)
   local hash = key('worker', worker)
   add(hash, 'count', by)
   set_number(hash, 'digest', (number_of(hash, 'digest') + by * share_of(task.id)) % DIGEST_MODULUS)
   add(RUNNING, 't:' .. task.tenant, by)
-  add(RUNNING, 'a:' .. task.agent, by)
+  add(RUNNING, 'a:' .. agent_in(task.agent), by)
 end
 
 local function hold(worker, task, charged, weight)
@@ -51,6 +56,7 @@ local function let_go(worker, task)
   note_held(worker, task.id, false)
   count_held(worker, task, -1)
   touched[task.agent] = true
+  touched[agent_in(task.agent)] = true
   if policy_of(task.tenant).cap >= 0 then
     take_back_from_aside(task.tenant)
   end

@@ -1,6 +1,6 @@
 -- Give a worker tasks, one for each free slot as far as there are any.
 -- KEYS  marker
--- ARGV  call; worker, request, count; then for each agent: name, concurrency cap (-1 none)
+-- ARGV  call; worker, request, count; then for each agent: what to claim by, concurrency cap (-1 none)
 -- Reply { ids, refills { agent, priority, tenant, from_seq, room, token }, next due wall ms (0: none) }
 -- Promise: the order of _order.lua; only these agents, none above its cap; repeating the worker's latest request gives
 -- the ids of it that the worker still holds; the cost grows with count and the number of agents, not with the backlog.
@@ -12,18 +12,19 @@ local PROMOTED_A_CLAIM = 200
 
 local worker, request, count = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local at = 10
-local agents, room = {}, {}
+local agents, room, base = {}, {}, {} -- room: of an agent, for all that it is claimed by
 while ARGV[at] do
   local agent, cap = ARGV[at], tonumber(ARGV[at + 1])
   table.insert(agents, agent)
-  room[agent] = cap < 0 and math.huge or cap - number_of(RUNNING, 'a:' .. agent)
+  base[agent] = agent_in(agent)
+  room[base[agent]] = cap < 0 and math.huge or cap - number_of(RUNNING, 'a:' .. base[agent])
   at = at + 2
 end
 table.sort(agents)
 local slots = 's:' .. redis.sha1hex(table.concat(agents, ':'))
 
 local function has_work(agent)
-  return room[agent] > 0 and next(turns_of(agent)) ~= nil
+  return room[base[agent]] > 0 and next(turns_of(agent)) ~= nil
 end
 
 -- Of two rings the one that was served longer ago; either may be missing.
@@ -39,7 +40,7 @@ end
 local function pick()
   local top, below
   for _, agent in ipairs(agents) do
-    if room[agent] > 0 then
+    if room[base[agent]] > 0 then
       for priority, turn in pairs(turns_of(agent)) do
         local ring = { agent = agent, priority = priority, level = tonumber(priority), turn = turn }
         if not top or ring.level > top.level then
@@ -61,7 +62,7 @@ local function note_served(ring)
   if turns_of(agent)[ring.priority] then
     set_turn(agent, ring.priority, next_turn())
   end
-  room[agent] = room[agent] - 1
+  room[base[agent]] = room[base[agent]] - 1
   add(TURNS, slots, 1)
 end
 

@@ -35,19 +35,19 @@ talked AS (
 SELECT l.status AS was, l.worker_id, coalesce((SELECT unfinished > 0 FROM talked), false) AS has_next FROM locked l;
 
 -- name: retry_task
--- Queues a dead letter again, at the end of its line, with no failures counted.
+-- Queues a dead letter again, at the end of its line, with no failures counted, for whichever version of the code comes first.
 WITH locked AS MATERIALIZED (
     SELECT id, status FROM tasks WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE
 ),
 written AS (
     UPDATE tasks t SET
         status = 'queued', seq = nextval('task_seq'), run_at = date_trunc('milliseconds', now()),
-        failures = 0, poison_losses = 0, quarantined = false, cancel_requested_at = NULL, finished_at = NULL,
+        failures = 0, poison_losses = 0, quarantined = false, claimed_as = NULL, cancel_requested_at = NULL, finished_at = NULL,
         expires_at = CASE WHEN t.expires_at > now() THEN t.expires_at END,
         error_code = NULL, error_message = NULL, error_retryable = NULL
     FROM locked l
     WHERE t.id = l.id AND l.status = 'failed'
-    RETURNING t.id, t.agent, t.priority, t.tenant, t.seq, t.run_at, t.conversation
+    RETURNING t.id, t.agent AS claimed_as, t.priority, t.tenant, t.seq, t.run_at, t.conversation
 ),
 talked AS (
     INSERT INTO conversations AS c (tenant, name, unfinished)

@@ -11,7 +11,7 @@ locked AS MATERIALIZED (
         t.id, t.status, t.seq, t.created_at, CASE WHEN t.status = 'waiting' THEN t.wake_at ELSE t.run_at END AS run_at, t.started_at, t.expires_at, t.cancel_requested_at, t.worker_id,
         t.start_id, t.finish_id, t.timeout_seconds, t.attempt, t.failures, t.losses, t.poison_losses, t.priority,
         t.tenant, t.agent, t.queue, t.user_name, t.conversation, t.trace_id, t.error_code, t.usage, t.timing,
-        t.metadata, t.input, t.wakes, t.parent_id, t.depth
+        t.metadata, t.input, t.wakes, t.parent_id, t.depth, t.claimed_as
     FROM wish w JOIN tasks t ON t.id = w.id
     ORDER BY t.id
     FOR NO KEY UPDATE OF t
@@ -40,6 +40,7 @@ judged AS MATERIALIZED (
         WHEN l.cancel_requested_at IS NOT NULL THEN 'cancelled'
         WHEN l.expires_at <= now() THEN 'expired'
         WHEN l.status IN ('queued', 'waiting') AND l.run_at > now() THEN 'not_due'
+        WHEN l.claimed_as IS NOT NULL AND l.claimed_as <> ALL ($7::text[]) THEN 'wrong_version'
         WHEN l.deaths >= 2 AND NOT l.quarantine THEN 'quarantine'
         ELSE 'granted'
     END AS verdict
@@ -78,6 +79,8 @@ written AS (
         waiting_for   = NULL,
         wake_at       = NULL,
         notice        = NULL,
+        claimed_as    = CASE WHEN r.ruling = 'granted' THEN coalesce(t.claimed_as, ($7::text[])[array_position($6::text[], t.agent)])
+            ELSE t.claimed_as END,
         quarantined   = CASE WHEN r.ruling = 'granted' THEN r.quarantine ELSE t.quarantined END,
         started_at    = CASE WHEN r.ruling = 'granted' THEN coalesce(t.started_at, now()) ELSE t.started_at END,
         finished_at   = CASE WHEN r.ruling <> 'granted' THEN now() END,
@@ -110,6 +113,8 @@ SELECT w.n, coalesce(r.ruling, 'gone') AS ruling, r.status = 'running' AS was_ru
     r.run_at, r.attempt, r.failures, r.losses, r.agent, r.queue, r.tenant, r.user_name, r.conversation, r.priority,
     r.seq, CASE WHEN r.ruling IN ('granted', 'again') THEN r.input END AS input, r.timeout_seconds, r.expires_at,
     r.created_at, coalesce(r.started_at, now()) AS started_at, r.trace_id, r.metadata, r.usage, r.timing,
-    r.wakes, r.parent_id, r.depth
+    r.wakes, r.parent_id, r.depth,
+    CASE WHEN r.ruling = 'granted' THEN coalesce(r.claimed_as, ($7::text[])[array_position($6::text[], r.agent)])
+        ELSE r.claimed_as END AS claimed_as
 FROM wish w
 LEFT JOIN ruled r ON r.id = w.id;

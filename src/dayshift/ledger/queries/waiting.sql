@@ -67,11 +67,11 @@ UPDATE tasks t SET
     wake_at     = NULL
 FROM locked l
 WHERE t.id = l.id AND l.status IN ('waiting', 'running')
-RETURNING t.id, t.agent, t.priority, t.tenant, t.seq, t.run_at, true AS due, t.status, t.worker_id, t.attempt, t.queue;
+RETURNING t.id, coalesce(t.claimed_as, t.agent) AS claimed_as, t.priority, t.tenant, t.seq, t.run_at, true AS due, t.status, t.worker_id, t.attempt, t.queue;
 
 -- name: waking_page
 -- Parked tasks that wake by themselves within $1 seconds, the nearest first, from behind a time and seq; those whose time is over among them.
-SELECT id, agent, priority, tenant, seq, wake_at AS run_at, false AS due FROM tasks
+SELECT id, coalesce(claimed_as, agent) AS claimed_as, priority, tenant, seq, wake_at AS run_at, false AS due FROM tasks
 WHERE status = 'waiting' AND wake_at <= now() + $1::float8 * interval '1 second' AND (wake_at, seq) > ($2::timestamptz, $3::bigint)
 ORDER BY wake_at, seq LIMIT $4;
 
@@ -85,7 +85,7 @@ WITH due AS MATERIALIZED (
 )
 UPDATE tasks t SET status = 'queued', run_at = t.wake_at, waiting_for = NULL, notice = NULL, wake_at = NULL
 FROM due d WHERE t.id = d.id
-RETURNING t.id, t.agent, t.priority, t.tenant, t.seq, t.run_at, true AS due;
+RETURNING t.id, coalesce(t.claimed_as, t.agent) AS claimed_as, t.priority, t.tenant, t.seq, t.run_at, true AS due;
 
 -- name: spawn_children
 -- Writes each effect whose attempt still runs together with the task that it stands for, both or neither.
@@ -119,7 +119,7 @@ child AS (
     ON CONFLICT (id) DO NOTHING
     RETURNING id, agent, priority, tenant, seq, run_at, queue, trace_id
 )
-SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled, c.id, c.agent, c.priority, c.tenant, c.seq, c.run_at, c.queue,
+SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled, c.id, c.agent AS claimed_as, c.priority, c.tenant, c.seq, c.run_at, c.queue,
     c.trace_id, true AS due,
     CASE WHEN NOT coalesce(l.is_running, false) THEN 'superseded'
         WHEN e.id IS NOT NULL OR EXISTS (SELECT FROM effects o WHERE o.task_id = w.task AND o.id = w.id) THEN 'recorded'

@@ -27,6 +27,7 @@ class Counting:
         self._requests = self._histogram(board, table.HTTP_DURATION)
         self._depth = self._gauge(board, table.QUEUE_DEPTH)
         self._oldest = self._gauge(board, table.QUEUE_OLDEST)
+        self._stranded = self._gauge(board, table.TASKS_STRANDED)
         self._slots = self._gauge(board, table.WORKER_SLOTS)
         self._lag = self._gauge(board, table.LOOP_LAG)
 
@@ -42,6 +43,7 @@ class Counting:
             subscribe(e.LedgerCommit, lambda event: self._commits.observe((event.operation,), event.duration_seconds)),
             subscribe(e.HttpRequest, self._on_request),
             subscribe(e.DepthMeasured, self._on_depth),
+            subscribe(e.TasksStranded, self._on_stranded),
             subscribe(e.WorkerSlots, self._on_slots),
             subscribe(e.LoopLag, lambda event: self._lag.set((), event.lag_seconds)),
             subscribe(e.DependencyLost, lambda event: self._errors.add((event.dependency, "away"))),
@@ -67,6 +69,9 @@ class Counting:
         self._depth.set((event.queue, "running"), event.running, measured_at)
         self._depth.set((event.queue, "waiting"), event.waiting, measured_at)
         self._oldest.set((event.queue,), event.oldest_seconds, measured_at)
+
+    def _on_stranded(self, event: e.TasksStranded) -> None:
+        self._stranded.set((event.agent,), event.tasks, now().timestamp())
 
     def _on_slots(self, event: e.WorkerSlots) -> None:
         self._slots.set(("free",), event.free)

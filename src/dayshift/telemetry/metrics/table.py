@@ -44,6 +44,12 @@ QUEUE_DEPTH = Metric(
     "dayshift_queue_depth", "latest", ("queue", "state"), "Unfinished tasks: ready, delayed, running or waiting."
 )
 QUEUE_OLDEST = Metric("dayshift_queue_oldest_seconds", "latest", ("queue",), "Age of the oldest task that is ready.")
+TASKS_STRANDED = Metric(
+    "dayshift_tasks_stranded",
+    "latest",
+    ("agent",),
+    "Tasks of pinned agents that began under a code version which no living worker has.",
+)
 TASK_QUEUED = Metric(
     "dayshift_task_queued_seconds",
     "histogram",
@@ -91,6 +97,7 @@ METRICS = (
     TASKS_FINISHED,
     QUEUE_DEPTH,
     QUEUE_OLDEST,
+    TASKS_STRANDED,
     TASK_QUEUED,
     TASK_DURATION,
     EFFECTS,
