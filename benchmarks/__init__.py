@@ -3,6 +3,6 @@ times, and returns a report. Absolute figures hold for the machine they were mea
 """
 
 # In the order in which they are asked and shown.
-QUESTIONS = ("accept", "drain", "latency", "many_agents", "memory", "telemetry", "growth", "recovery")
+QUESTIONS = ("accept", "drain", "latency", "many_agents", "journal", "memory", "telemetry", "growth", "recovery")
 # Those that take long are asked only when they are named.
 ON_REQUEST = ("rebuild", "engines_lost", "rolling", "soak")

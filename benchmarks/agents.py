@@ -53,3 +53,30 @@ async def fails_once(ctx: Context, n: int) -> int:
     if ctx.attempt == 1:
         raise Retry(after=0.05, message="not at the first time")
     return n
+
+
+async def nothing(n: int) -> int:
+    return n
+
+
+@agent(name="steps", timeout=600)
+async def steps(ctx: Context, count: int, pause: float = 0.0) -> list[float]:
+    """So many steps that do nothing, one after another; the seconds that each took."""
+    took = []
+    for n in range(count):
+        started = time.perf_counter()
+        await ctx.step(nothing, n)
+        took.append(time.perf_counter() - started)
+        if pause:
+            await asyncio.sleep(pause)
+    return took
+
+
+@agent(name="replayed", timeout=600)
+async def replayed(ctx: Context, count: int) -> float:
+    """The same, side by side, and then fails once; the seconds that the second attempt took to come as far again."""
+    started = time.perf_counter()
+    await asyncio.gather(*(ctx.step(nothing, n) for n in range(count)))
+    if ctx.attempt == 1:
+        raise Retry(after=0.01, message="not at the first time")
+    return time.perf_counter() - started

@@ -64,4 +64,4 @@ def ask(effort: harness.Effort) -> harness.Report:
                 harness.line(f"{agents:,} agents", "ms CPU/call", ours, "cpu_ms_per_call", floor=floor),
             ]
             report.with_runs({f"{agents} agents, {name}": case for name, case in cases.items()})
-    return report.with_runs({}, calls_an_agent=CALLS, journal="none yet", log_level="info", telemetry="on")
+    return report.with_runs({}, calls_an_agent=CALLS, journal="on", log_level="info", telemetry="on")

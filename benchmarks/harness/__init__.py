@@ -10,7 +10,7 @@ reporting.py  a question's report, as JSON and as lines of summary.md
 plotting.py   the same as a picture
 """
 
-from benchmarks.harness.client import Connection, queue_of, request_json, submit_many
+from benchmarks.harness.client import Connection, ended, queue_of, request_json, submit_many
 from benchmarks.harness.measuring import Case, Effort, Meter, percentile, repeat, summary_of
 from benchmarks.harness.reporting import Line, Report, line
 from benchmarks.harness.serving import (
@@ -42,6 +42,7 @@ __all__ = [
     "admit",
     "configure",
     "dayshift",
+    "ended",
     "environment",
     "fleet",
     "free_port",

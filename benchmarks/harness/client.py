@@ -4,6 +4,7 @@ microseconds a request under uvloop. One request at a time on a connection.
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -118,6 +119,15 @@ async def request_json(served: "Served", method: str, path: str, body: Any = Non
         return json.loads(answer)
     finally:
         await connection.close()
+
+
+async def ended(served: "Served", ids: Iterable[str]) -> list[Any]:
+    """The tasks once they have ended, as the gateway shows them; raises when one did not succeed."""
+    tasks = await asyncio.gather(*(request_json(served, "GET", f"/v1/tasks/{one}?wait=60") for one in ids))
+    for task in tasks:
+        if task["status"] != "succeeded":
+            raise RuntimeError(f"{task['id']} is {task['status']}: {task['error']}")
+    return tasks
 
 
 async def submit_many(
