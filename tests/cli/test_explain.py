@@ -127,7 +127,9 @@ def test_the_waterfall_shows_pages_of_effects_and_their_cost(cli: Cli, gateway: 
     paths = [request["path"].removeprefix(f"/v1/tasks/{failed['id']}") for request in gateway.requests]
     assert paths == ["", "/effects?limit=100", "/effects?limit=100&after=effect_1", "/events"]
     assert "1 attempt, 1 failure, 0 losses" in done.out
-    assert "attempt 1: 2 effects, 7 + 3 tokens, $0.2500, version v1, on w1, failed: fatal: no such order" in done.out
+    assert (
+        "attempt 1: 2 effects, 7 + 3 tokens, $0.2500\n  version v1 on w1\n  failed: fatal: no such order\n" in done.out
+    )
     rows = [line.split() for line in done.out.splitlines() if " step " in line or " llm " in line]
     assert rows[0] == ["1.00", "s", "0.50", "s", *rows[0][4:5], "llm", "chat", "m", "7", "+", "3", "$0.2500"]
     assert rows[1][-3:] == ["step", "s2", "failed"]

@@ -27,13 +27,20 @@ class House:
         self.http = httpx2.AsyncClient()
         self._log = self.log_path.open("ab")
 
-    async def start(self, *arguments: str, key: str | None = None) -> None:
-        """Start `python -m dayshift ARGUMENTS` on a free port, and wait until it is ready."""
+    async def start(self, *arguments: str, key: str | None = None, folder: Path | None = None) -> None:
+        """Start `python -m dayshift ARGUMENTS` on a free port, in a folder, and wait until it is ready."""
         port = free_port()
         self.environment["DAYSHIFT_PORT"] = str(port)
         self.url = f"http://127.0.0.1:{port}"
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dayshift", *arguments, env=self.environment, stdout=self._log, stderr=self._log
+            sys.executable,
+            "-m",
+            "dayshift",
+            *arguments,
+            env=self.environment,
+            cwd=folder,
+            stdout=self._log,
+            stderr=self._log,
         )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         await self.http.aclose()

@@ -50,22 +50,22 @@ def _summary(task: Any, explanation: Explanation) -> list[str]:
 
 def _print_attempt(console: Any, story: AttemptStory, explanation: Explanation) -> None:
     rows = [row for row in explanation.effects if row.attempt == story.attempt]
-    console.print(f"\nattempt {story.attempt}: {', '.join(_told(story))}")
+    console.print(f"\nattempt {story.attempt}: {', '.join(_counts(story))}")
+    if story.worker is not None:
+        console.print(f"  version {story.version} on {story.worker}")
+    if story.ended is not None:
+        console.print(f"  {story.ended}")
     if rows:
         console.print(_table(rows, story, mark="█" if (console.encoding or "").startswith("utf") else "#"))
 
 
-def _told(story: AttemptStory) -> list[str]:
-    told = [_counted(story.performed, "effect")]
+def _counts(story: AttemptStory) -> list[str]:
+    counts = [_counted(story.performed, "effect")]
     if story.replayed:
-        told.append(f"{story.replayed} replayed to it")
+        counts.append(f"{story.replayed} replayed to it")
     if story.usage.llm_calls:
-        told.append(_paid(story.usage))
-    if story.version is not None:
-        told.append(f"version {story.version}")
-    if story.worker is not None:
-        told.append(f"on {story.worker}")
-    return [*told, story.ended] if story.ended is not None else told
+        counts.append(_paid(story.usage))
+    return counts
 
 
 def _table(rows: Sequence[Row], story: AttemptStory, *, mark: str) -> Any:
