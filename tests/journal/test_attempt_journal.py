@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dayshift.domain.effect import Difference, EffectKind, EffectStatus
 from dayshift.domain.errors import Superseded
+from dayshift.domain.task import Usage
 from dayshift.journal import AttemptJournal, call_of, unpack
 from dayshift.journal.results import WORTH_COMPRESSING_BYTES, pack
 from tests.journal.store import Store
@@ -233,3 +234,63 @@ def test_results_come_out_as_they_went_in(result):
 def test_a_result_of_a_later_release_is_named():
     with pytest.raises(ValueError, match="upgrade the workers"):
         unpack(b"\x07rest")
+
+
+class Slow(Store):
+    """Its writes come to their end when they may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_write = asyncio.Event()
+
+    async def write(self, effect, *, handed_on=False, wait_seconds=None):
+        await self.may_write.wait()
+        return await super().write(effect, handed_on=handed_on, wait_seconds=wait_seconds)
+
+
+async def test_an_answer_that_was_paid_for_is_recorded_though_its_agent_was_cancelled_meanwhile():
+    store = Slow()
+    journal = store.open(1)
+    drawn = call("now")
+    journal.drawn(journal.begin(drawn), b"noon")  # written first, so the cancellation meets what is not yet handed in
+    recording = asyncio.create_task(journal.record(journal.begin(call("ask")), b"paid", Usage(llm_calls=1)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    recording.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await recording
+    settling = asyncio.create_task(journal.settle(None))
+    await asyncio.sleep(0)
+    assert not settling.done()
+    store.may_write.set()
+    await settling
+    assert journal.usage.llm_calls == 1
+    again = store.open(2)
+    assert unpack(again.take(call("ask")).result) == b"paid"
+    assert unpack(again.take(drawn).result) == b"noon"
+
+
+async def test_an_attempt_that_can_only_end_does_nothing_more_whatever_its_code_makes_of_it():
+    store = Store()
+    first = store.open(1)
+    await first.begun(first.begin(call("pay")))
+    await first.record(first.begin(call("ask")), b"answer")
+    journal = store.open(2)
+    error = RuntimeError("nobody knows")
+    assert journal.unknown(journal.take(call("pay")), error) is error
+    for attempted in (lambda: journal.take(call("ask")), lambda: journal.begin(call("new")), journal.check_may_act):
+        with pytest.raises(RuntimeError, match="nobody knows"):
+            attempted()
+    assert journal.stopped_by is error
+    await journal.settle(error)
+    assert [effect.status for effect in store.effects.values()] == [EffectStatus.UNKNOWN, EffectStatus.DONE]
+
+
+async def test_an_attempt_that_may_not_record_asks_for_nothing_more():
+    store = Store()
+    journal = store.open(1)
+    store.writes_left = 0
+    with pytest.raises(Superseded):
+        await journal.record(journal.begin(call("ask")), b"late")
+    with pytest.raises(Superseded):
+        journal.begin(call("ask again"))

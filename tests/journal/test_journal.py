@@ -93,6 +93,20 @@ async def test_of_two_answers_for_one_place_the_recorded_one_stands_unless_the_a
     assert (left.id, unpack(left.result)) == (streamed.id, b"seen by the agent")
 
 
+async def test_what_the_agent_has_and_cannot_be_recorded_stops_it(ledger):
+    journal, first, second = Journal(ledger, lambda _: None), await a_worker(ledger), await a_worker(ledger)
+    task_id = await a_task(ledger)
+    old = await opened(journal, await start(ledger, task_id, first), first)
+    draft = old.begin(CALL)
+    await ledger.workers.release(first, "silent")
+    newer = await opened(journal, await start(ledger, task_id, second), second)
+    await newer.record(newer.begin(CALL), b"the newer one's")
+    with pytest.raises(Superseded):
+        await old.record(draft, b"seen by the agent", handed_on=True)
+    [left] = await ledger.effects.of_task(task_id)
+    assert unpack(left.result) == b"the newer one's"
+
+
 async def test_whoever_records_hears_that_the_task_is_cancelled(ledger):
     journal, worker, told = Journal(ledger, lambda _: None), await a_worker(ledger), []
     started = await start(ledger, await a_task(ledger), worker)

@@ -50,6 +50,14 @@ class Tape:
         self.asked.append(question)
         return question
 
+    async def begin_once(self, question: Question) -> Question:
+        self.after.append("begun")
+        return self.begin(question)
+
+    def begin_once_here(self, question: Question) -> Question:
+        self.after.append("begun")
+        return self.begin(question)
+
     async def record(self, draft: Question, answer: Answer, usage: Usage) -> Answer:
         return self.record_here(draft, answer, usage)
 

@@ -216,6 +216,29 @@ async def test_outside_of_a_task_and_after_it_is_undone_nothing_is_captured():
     assert tape.asked == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "is_kept_there", "adds_there"),
+    [
+        ({}, False, False),
+        ({"conversation": None, "previous_response_id": None, "background": False}, False, False),
+        ({"previous_response_id": "resp_1"}, True, False),
+        ({"background": True}, True, False),
+        ({"conversation": "conv_1"}, True, True),
+        ({"conversation": {"id": "conv_1"}}, True, True),
+    ],
+)
+async def test_a_call_that_adds_to_a_conversation_is_begun_in_writing(fields, is_kept_there, adds_there):
+    tape, provider = Tape(), Provider(whole({"id": "1"}), whole({"id": "2"}))
+    url, body = "https://api.openai.com/v1/responses", {"model": "m", "input": "hi", **fields}
+    with recording(tape, httpx2):
+        async with provider.client() as client:
+            await client.post(url, json=body)
+        with provider.plain_client() as client:
+            client.post(url, json={**body, "input": "ho"})
+    assert tape.after == (["begun", "recorded"] * 2 if adds_there else ["recorded"] * 2)
+    assert {(asked.is_kept_there, asked.adds_there) for asked in tape.asked} == {(is_kept_there, adds_there)}
+
+
 def test_what_does_not_change_the_question_is_no_part_of_it():
     from dayshift.llm.formats import CHAT, MESSAGES
     from dayshift.llm.request import question_of

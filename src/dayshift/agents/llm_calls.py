@@ -3,6 +3,7 @@
 import msgspec
 
 from dayshift.agents.effects import Effects, scope
+from dayshift.agents.tools import UnknownOutcome
 from dayshift.agents.usage import CallMeter
 from dayshift.domain import clock
 from dayshift.domain.effect import Effect, EffectKind
@@ -19,19 +20,33 @@ class LlmCalls:
         self._effects = effects
         self._meter = meter
         self._begun_mono: dict[str, float] = {}
+        self._retracted: dict[bytes, Draft] = {}  # begun, and to be tried again
 
     async def take(self, question: Question) -> Answer | None:
-        found = await self._effects.take(_call_of(question))
-        return None if found is None else _answer_in(found)
+        return self._answer_of(await self._effects.take(_call_of(question)))
 
     def take_here(self, question: Question) -> Answer | None:
-        found = self._effects.take_here(_call_of(question))
+        return self._answer_of(self._effects.take_here(_call_of(question)))
+
+    def _answer_of(self, found: Effect | None) -> Answer | None:
+        if found is not None and found.result is None:
+            raise self._effects.journal.unknown(found, UnknownOutcome(_what_is_unknown(found)))
         return None if found is None else _answer_in(found)
 
     def begin(self, question: Question) -> Draft:
-        draft = self._effects.journal.begin(_call_of(question))
-        self._begun_mono[draft.id] = clock.monotonic_seconds()
-        return draft
+        return self._clocked(self._effects.journal.begin(_call_of(question)))
+
+    async def begin_once(self, question: Question) -> Draft:
+        draft, is_begun = self._once(question)
+        if not is_begun:
+            await self._effects.written(self._effects.journal.begun(draft))
+        return self._clocked(draft)
+
+    def begin_once_here(self, question: Question) -> Draft:
+        draft, is_begun = self._once(question)
+        if not is_begun:
+            self._effects.wait_for(self._effects.journal.begun(draft))
+        return self._clocked(draft)
 
     async def record(self, draft: Draft, answer: Answer, usage: Usage) -> Answer:
         self._count(draft)
@@ -50,10 +65,30 @@ class LlmCalls:
         self._effects.journal.failed(draft, response, answers.encode(answer))
 
     def retract(self, question: Question) -> None:
-        self._effects.journal.retract(_call_of(question))
+        draft = self._effects.journal.retract(_call_of(question))
+        if draft is not None and question.adds_there:
+            self._retracted[draft.call.key] = draft
+
+    def _once(self, question: Question) -> tuple[Draft, bool]:
+        """A beginning to write down; or the one of the try before, which is written down."""
+        call = _call_of(question)
+        retracted = self._retracted.pop(call.key, None)
+        return (self._effects.journal.begin(call), False) if retracted is None else (retracted, True)
+
+    def _clocked(self, draft: Draft) -> Draft:
+        self._begun_mono[draft.id] = clock.monotonic_seconds()
+        return draft
 
     def _count(self, draft: Draft) -> None:
         self._meter.add(self._begun_mono.pop(draft.id), clock.monotonic_seconds())
+
+
+def _what_is_unknown(found: Effect) -> str:
+    return (
+        f"{found.name} was sent to a conversation that the provider keeps, in attempt {found.attempt}, and its outcome is unknown (effect "
+        f"{found.id}): look into that conversation, settle it with POST /v1/tasks/ID/effects/EID/resolve (`result` is the "
+        "response as JSON), then retry the task"
+    )
 
 
 def _unpriced(usage: Usage) -> Usage:

@@ -155,8 +155,7 @@ class _Use:
         if self._declared.idempotent or self._declared.unknown == "retry":
             return await self._do(*self._begin_again(found))
         if self._declared.unknown == "fail":
-            await self._effects.written(self._effects.journal.unknown(found))
-            raise self._unknown(found)
+            raise self._effects.journal.unknown(found, self._unknown(found))
         return await self._find_out(found)
 
     def perform_plain(self) -> Any:
@@ -177,8 +176,7 @@ class _Use:
         if self._declared.idempotent or self._declared.unknown == "retry":
             return self._do_here(*self._begin_again(found))
         if self._declared.unknown == "fail":
-            wait_for(self._effects.journal.unknown(found))
-            raise self._unknown(found)
+            raise self._effects.journal.unknown(found, self._unknown(found))
         return self._find_out_here(found)
 
     def _begin(self) -> tuple[Draft, Admission | None]:

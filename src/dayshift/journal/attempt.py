@@ -30,6 +30,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import count
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -37,13 +38,14 @@ from msgspec import Struct
 from dayshift.domain import clock, ids
 from dayshift.domain.child import Child
 from dayshift.domain.effect import Difference, Effect, EffectKind, EffectStatus
-from dayshift.domain.errors import Diverged
+from dayshift.domain.errors import Diverged, Superseded
 from dayshift.domain.task import Usage
 from dayshift.journal.causes import causes_of
 from dayshift.journal.divergence import Divergence, Divergences
 from dayshift.journal.keys import Call, canonical_json, name_of_emit, names_in
 from dayshift.journal.recorded import Recorded
 from dayshift.journal.results import pack
+from dayshift.journal.surviving import Surviving
 from dayshift.journal.writer import Nowhere, Writer
 
 _COST_NOTHING = frozenset({EffectKind.VALUE, EffectKind.SLEEP, EffectKind.SIGNAL})
@@ -81,7 +83,7 @@ class AttemptJournal:
         strict: bool = False,
     ) -> None:
         self._strict = strict
-        self.stopped_by: Diverged | None = None
+        self.stopped_by: Exception | None = None
         self._writer = writer
         self._task_id = task_id
         self.attempt = attempt
@@ -92,6 +94,8 @@ class AttemptJournal:
         self._given: dict[str, int] = {}  # occurrences, by draft
         self._divergences = Divergences()
         self._waiting: list[_Waiting] = []
+        self._unknown: list[Effect] = []
+        self._surviving = Surviving()
         self._usage = Usage()
         self._counts = Counter[str]()
         self._emitted = Counter[bytes]()  # by earlier attempts, and not again by this one
@@ -110,6 +114,7 @@ class AttemptJournal:
 
     def take(self, call: Call) -> Effect | None:
         """What an earlier attempt recorded of this call, once for each; None when it has to be done."""
+        self._check_may_go_on()
         with self._lock:
             found = self._recorded.take(call.key)
             if found is not None:
@@ -124,16 +129,21 @@ class AttemptJournal:
             return None
         return next((divergence for missed, divergence in self.divergences() if missed.key == call.key), None)
 
-    def stop(self, call: Call, divergence: Divergence) -> Diverged:
-        """A strict agent would pay again. From here on it can do nothing, whatever it makes of this error."""
-        self.stopped_by = Diverged(divergence.message(call))
+    def stop(self, call: Call, divergence: Divergence) -> Exception:
+        """A strict agent would pay again."""
+        return self.stop_by(Diverged(divergence.message(call)))
+
+    def stop_by(self, error: Exception) -> Exception:
+        """From here on this attempt can do nothing, whatever its code makes of this error: SDKs try again, and frameworks tell the
+        model whatever a tool raises. Whoever judges the attempt goes by `stopped_by`, and not by what came out of it.
+        """
+        self.stopped_by = self.stopped_by or error
         return self.stopped_by
 
     def check_may_act(self) -> None:
-        """Raises Superseded when this attempt must not act any more, and Diverged when it was stopped."""
+        """Raises Superseded when this attempt must not act any more, and whatever it was stopped by."""
+        self._check_may_go_on()
         self._may_act()
-        if self.stopped_by is not None:
-            raise self.stopped_by
 
     def begin(self, call: Call) -> Draft:
         """Say that the call is about to be made. Raises what `check_may_act` does."""
@@ -153,16 +163,24 @@ class AttemptJournal:
         """Names this very effect to whoever does it: the same in every attempt, and for no other effect."""
         return f"{self._task_id}-{draft.call.key.hex()}-{self._occurrence_of(draft)}"
 
-    async def unknown(self, effect: Effect) -> None:
-        """Nobody can say whether it was done: write that down, for the person who finds out."""
-        await self._writer.write(msgspec.structs.replace(effect, attempt=self.attempt, status=EffectStatus.UNKNOWN))
+    def unknown(self, effect: Effect, error: Exception) -> Exception:
+        """Nobody can say whether it was done. The attempt is stopped by this error; that it is unknown is written down at its end, for the
+        person who finds out.
+        """
+        self._unknown.append(effect)
+        return self.stop_by(error)
+
+    def _check_may_go_on(self) -> None:
+        if self.stopped_by is not None:
+            raise self.stopped_by
 
     async def begun(self, draft: Draft, *, wait_seconds: float | None = None) -> Effect:
         """Write down that it has begun, before it is done: for what must never be done blindly twice, and for what is waited
         for, at most `wait_seconds`.
         """
-        await self._settle_waiting()
-        return await self._write(draft, EffectStatus.STARTED, None, None, wait_seconds=wait_seconds)
+        return await self._surviving.finish(
+            self._in_order(draft, EffectStatus.STARTED, None, None, wait_seconds=wait_seconds)
+        )
 
     async def spawn(self, draft: Draft, child: Child) -> Effect:
         """Write down that a child was called, and make it."""
@@ -176,8 +194,9 @@ class AttemptJournal:
 
         `handed_on`: the agent has it already, as it has a stream that came bit by bit; then this is what stands.
         """
-        await self._settle_waiting()
-        return await self._write(draft, EffectStatus.DONE, result, usage, handed_on=handed_on)
+        return await self._surviving.finish(
+            self._in_order(draft, EffectStatus.DONE, result, usage, handed_on=handed_on)
+        )
 
     def failed(self, draft: Draft, error: object, result: bytes) -> None:
         """The call failed, and the agent is handed `error`: an exception, or the response that an SDK makes one of.
@@ -187,14 +206,15 @@ class AttemptJournal:
         with self._lock:
             self._waiting.append(_Waiting(draft, EffectStatus.FAILED, result, error))
 
-    def retract(self, call: Call) -> None:
-        """What the latest try of this call came to was never handed to the agent: whoever made it tries again."""
+    def retract(self, call: Call) -> Draft | None:
+        """What the latest try of this call came to was never handed to the agent: whoever made it tries again. Answers which."""
         with self._lock:
             for one in reversed(self._waiting):
                 if one.error is not None and one.draft.call.key == call.key:
                     self._waiting.remove(one)
                     self._divergences.retracted(one.draft.differs)
-                    return
+                    return one.draft
+        return None
 
     def drawn(self, draft: Draft, value: bytes) -> None:
         """The agent is handed a value that another attempt could draw as well, and must not once something is made of it."""
@@ -203,10 +223,13 @@ class AttemptJournal:
 
     async def settle(self, ended_by: BaseException | None) -> None:
         """The attempt is over: record the failures that it survived, which is all but the one that ended it."""
+        await self._surviving.all_finished()
         causes = {id(cause) for cause in causes_of(ended_by)}
         with self._lock:
             self._waiting = [one for one in self._waiting if one.error is not None and id(one.error) not in causes]
         await self._settle_waiting()
+        for effect in self._unknown:
+            await self._writer.write(msgspec.structs.replace(effect, attempt=self.attempt, status=EffectStatus.UNKNOWN))
 
     @property
     def usage(self) -> Usage:
@@ -250,6 +273,10 @@ class AttemptJournal:
             waiting, self._waiting = self._waiting, []
         await asyncio.gather(*(self._write(one.draft, one.status, one.result, None) for one in waiting))
 
+    async def _in_order(self, *effect: Any, **options: Any) -> Effect:
+        await self._settle_waiting()
+        return await self._write(*effect, **options)
+
     async def _write(
         self,
         draft: Draft,
@@ -260,9 +287,11 @@ class AttemptJournal:
         handed_on: bool = False,
         wait_seconds: float | None = None,
     ) -> Effect:
-        stands = await self._writer.write(
-            self._place(draft, status, result, usage), handed_on=handed_on, wait_seconds=wait_seconds
-        )
+        effect = self._place(draft, status, result, usage)
+        try:
+            stands = await self._writer.write(effect, handed_on=handed_on, wait_seconds=wait_seconds)
+        except Superseded as error:
+            raise self.stop_by(error) from None
         if stands.usage is not None:
             self._usage += stands.usage
         return stands

@@ -40,8 +40,8 @@ class AttemptWriter(Struct, frozen=True):
             emit(EffectsEnded(kind=effect.kind, outcome=_OUTCOMES[effect.status]))
         if answer.ruling == "recorded":
             return effect if answer.due_at is None else msgspec.structs.replace(effect, due_at=answer.due_at)
-        if handed_on and await self.ledger.effects.replace(write):
-            return effect
+        if handed_on:
+            return await self._replaced(write)
         return await self._standing(effect)
 
     async def spawn(self, effect: Effect, child: Child) -> Effect:
@@ -57,6 +57,11 @@ class AttemptWriter(Struct, frozen=True):
             self.on_cancelled()
         if answer.ruling == "superseded":
             raise Superseded("a newer attempt has taken over: what this one does is not recorded, so it must stop")
+
+    async def _replaced(self, write: EffectWrite) -> Effect:
+        if await self.ledger.effects.replace(write):
+            return write.effect
+        raise Superseded("a newer attempt has taken over: what this one works with is not recorded, so it must stop")
 
     async def _standing(self, effect: Effect) -> Effect:
         """Somebody else has that place: no reasoning foresees it, and its answer is the recorded one."""

@@ -22,7 +22,8 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 class Question(Struct, frozen=True, kw_only=True):
     """`content` is what makes two the same; `parts` are compared when it is not found. `is_kept_there`: it goes on from
-    something that the provider keeps, so nobody else could answer it.
+    something that the provider keeps, so nobody else could answer it. `adds_there`: it adds to what the provider keeps, so
+    asking twice is not as good as asking once.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Question(Struct, frozen=True, kw_only=True):
     parts: Mapping[str, bytes]
     streams: bool
     is_kept_there: bool = False
+    adds_there: bool = False
 
 
 class NotAQuestion(ValueError):
@@ -55,6 +57,7 @@ def question_of(api: Format, headers: Mapping[str, str], body: bytes) -> Questio
         parts=parts,
         streams=asked.get("stream") is True,
         is_kept_there=any(asked.get(name) for name in ("previous_response_id", "conversation", "background")),
+        adds_there=bool(asked.get("conversation")),
     )
 
 

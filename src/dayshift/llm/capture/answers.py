@@ -60,5 +60,7 @@ def encode(answer: Answer) -> bytes:
 
 
 def decode(kept: bytes) -> Answer:
-    """From the journal."""
+    """From the journal. JSON is an answer's body that a person has settled an unknown outcome with."""
+    if kept[:1] == b"{":
+        return Answer(status=200, headers=[("content-type", "application/json")], body=kept)
     return msgspec.msgpack.decode(kept, type=Answer)

@@ -11,6 +11,9 @@ its reader leaves is recorded as far as it was read, as that is what the agent w
 
 **Retries by an SDK are one effect.** An SDK that tries again says so in a header. What the try before came to was handed to
 the SDK and not to the agent, so it is taken back.
+
+**A call that adds to a conversation which the provider keeps** is written down as begun before it is made (`begin_once`): made again
+after a crash it might add twice, so then its outcome is unknown, as that of a tool that is not idempotent.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,6 +37,10 @@ class Recorder(Protocol):
     def take_here(self, question: Question) -> Answer | None: ...
 
     def begin(self, question: Question) -> Any: ...
+
+    async def begin_once(self, question: Question) -> Any: ...
+
+    def begin_once_here(self, question: Question) -> Any: ...
 
     async def record(self, draft: Any, answer: Answer, usage: Usage) -> Answer: ...
 

@@ -130,7 +130,7 @@ class _AsyncTransport(_Transport):
         return await self._ask(request, api, question)
 
     async def _ask(self, request: Any, api: Format, question: Question) -> Any:
-        draft = self._recorder.begin(question)
+        draft = await self._recorder.begin_once(question) if question.adds_there else self._recorder.begin(question)
         try:
             with sending():
                 response = await self._inner.handle_async_request(request)
@@ -163,7 +163,7 @@ class _PlainTransport(_Transport):
         return self._ask(request, api, question)
 
     def _ask(self, request: Any, api: Format, question: Question) -> Any:
-        draft = self._recorder.begin(question)
+        draft = self._recorder.begin_once_here(question) if question.adds_there else self._recorder.begin(question)
         try:
             with sending():
                 response = self._inner.handle_request(request)

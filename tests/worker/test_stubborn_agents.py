@@ -1,0 +1,90 @@
+"""What an attempt must end by, it ends by: SDKs that try again and code that catches everything change nothing."""
+
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import pytest
+
+from dayshift.domain.effect import EffectStatus
+from dayshift.domain.task import Status
+from dayshift.journal.results import pack
+from tests.fakellm.process import fake_provider
+from tests.worker.house import TENANT, until, working
+
+
+@pytest.fixture
+def provider(monkeypatch):
+    with fake_provider() as provider:
+        monkeypatch.setenv("OPENAI_API_KEY", "k")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{provider.url}/v1")
+        yield provider
+
+
+@pytest.fixture
+def log(house, tmp_path):
+    house.agents = Path(__file__).with_name("stubborn_agents.py")
+    return tmp_path / "log"
+
+
+async def test_an_unknown_outcome_makes_a_dead_letter_though_the_agent_goes_on(house, provider, log):
+    async with working(house):
+        task = await house.finished(await house.submit("pays_and_goes_on", log=str(log)))
+    assert (task.status, task.error.code) == (Status.FAILED, "unknown_outcome")
+    assert "tool pay" in task.error.message
+    assert log.read_text().splitlines() == ["paid", "told: UnknownOutcome", "could not ask"]
+    assert provider.stats()["received"] == 0
+    [effect] = await house.ledger.effects.of_task(task.id)
+    assert effect.status is EffectStatus.UNKNOWN
+
+
+async def test_a_strict_agent_stops_though_it_goes_on(house, provider, log):
+    async with working(house):
+        task = await house.finished(await house.submit("differs_and_goes_on", log=str(log)))
+    assert (task.status, task.error.code, task.attempt) == (Status.FAILED, "diverged", 2)
+    assert "its input differs" in task.error.message
+    assert log.read_text().splitlines() == ["could not ask"]
+    assert provider.stats()["received"] == 1
+
+
+async def test_a_call_that_adds_to_a_conversation_is_not_made_blindly_twice(house, provider, log):
+    provider.script({"latency": 30})
+    async with working(house) as worker:
+        task_id = await house.submit("adds_to_a_conversation", log=str(log))
+        await until(lambda: provider.stats()["open"])
+        await house.services.rescue.rescue_worker(worker.worker_id, "test")
+        task = await house.finished(task_id)
+        assert (task.status, task.error.code) == (Status.FAILED, "unknown_outcome")
+        assert "was sent to a conversation that the provider keeps" in task.error.message
+        assert provider.stats()["received"] == 1
+        [effect] = await house.ledger.effects.of_task(task_id)
+        assert effect.status is EffectStatus.UNKNOWN
+        await settle_and_retry(house, task_id, effect.id, {"output": [message("it was there")]})
+        task = await house.finished(task_id)
+    assert (task.status, msgspec.json.decode(task.output)) == (Status.SUCCEEDED, "it was there"), task.error
+    assert provider.stats()["received"] == 1
+
+
+async def test_an_answer_that_the_agent_did_not_wait_for_is_recorded(house, provider, log):
+    async with working(house):
+        task_id = await house.submit("leaves_while_it_is_recorded", log=str(log))
+        connection = await asyncpg.connect(house.database_url)
+        async with connection.transaction():
+            # an effect cannot be written while a start could be: stands for a ledger that is slow
+            await connection.execute("LOCK TABLE effects IN EXCLUSIVE MODE")
+            await until(lambda: log.exists())
+        await connection.close()
+        task = await house.finished(task_id)
+    assert task.status is Status.SUCCEEDED, task.error
+    assert (task.usage.llm_calls, task.usage.replayed_calls) == (2, 1)
+    assert [call["n_answered"] for call in provider.calls()] == [2]
+
+
+def message(text):
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    return {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": content}
+
+
+async def settle_and_retry(house, task_id, effect_id, response):
+    await house.ledger.effects.settle(TENANT, task_id, effect_id, pack(msgspec.json.encode(response)))
+    await house.services.control.retry(task_id, TENANT)
