@@ -135,6 +135,12 @@ def test_the_waterfall_shows_pages_of_effects_and_their_cost(cli: Cli, gateway: 
     assert rows[1][-3:] == ["step", "s2", "failed"]
 
 
+def test_a_child_is_named_by_its_task(cli: Cli, gateway: Stub):
+    child = effect(1, 1, kind="child", name="translator")
+    gateway.answers = [(200, task(attempt=1)), (200, listed(child)), (200, b"")]
+    assert "child translator task_1" in cli("explain", task()["id"]).out
+
+
 def test_without_a_stream_and_without_effects_there_is_still_the_task(cli: Cli, gateway: Stub):
     gateway.answers = [(200, task()), (200, listed()), (503, {"detail": "Valkey is away", "code": "plane_away"})]
     done = cli("explain", task()["id"])

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from dayshift.cli.explanation import AttemptStory, Divergence, Explanation, Row
+from dayshift.domain import ids
+from dayshift.domain.effect import EffectKind
 from dayshift.domain.task import Timing, Usage
 
 BAR_WIDTH = 24
@@ -84,12 +86,11 @@ def _table(rows: Sequence[Row], story: AttemptStory, *, mark: str) -> Any:
     table.add_column("tokens", justify="right", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
     for row in rows:
-        indent = "  " * _depth(row)
         cells = (
             f"{(row.started_at - begin).total_seconds():.2f} s",
             "-" if row.finished_at is None else f"{row.seconds:.2f} s",
             _bar(row, begin, end, mark),
-            f"{indent}{row.kind} {row.name}",
+            "  " * _depth(row) + _called(row),
             _state(row),
             "" if row.usage is None else f"{row.usage.input_tokens} + {row.usage.output_tokens}",
             f"${row.cost_usd:.4f}" if row.cost_usd else "",
@@ -116,6 +117,12 @@ def _bar(row: Row, begin: datetime, end: datetime, mark: str) -> str:
     at = min(int((row.started_at - begin).total_seconds() / span * BAR_WIDTH), BAR_WIDTH - 1)
     length = max(1, round(row.seconds / span * BAR_WIDTH))
     return " " * at + mark * min(length, BAR_WIDTH - at)
+
+
+def _called(row: Row) -> str:
+    """A child has the id of the effect that called it, so it can be explained in turn."""
+    child = f" {ids.TASK}{row.id.removeprefix(ids.EFFECT)}" if row.kind == EffectKind.CHILD else ""
+    return f"{row.kind} {row.name}{child}"
 
 
 def _depth(row: Row) -> int:
