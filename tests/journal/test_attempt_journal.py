@@ -236,6 +236,22 @@ def test_a_result_of_a_later_release_is_named():
         unpack(b"\x07rest")
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+@pytest.mark.parametrize("ended_by", [None, ValueError("amid the stream")])
+async def test_a_part_of_an_answer_is_recorded_once_something_is_made_of_it(goes_on, ended_by):
+    """Whoever leaves a stream because it fails, must find it whole in the next attempt."""
+    store = Store()
+    journal = store.open(1)
+    journal.left_off(journal.begin(call("ask")), b"half", Usage(llm_calls=1))
+    if goes_on:
+        await do(journal, "act", [])
+    await journal.settle(ended_by)
+    kept = store.open(2).take(call("ask"))
+    assert (kept is not None) == (goes_on or ended_by is None)
+    if kept is not None:
+        assert (unpack(kept.result), journal.usage.llm_calls) == (b"half", 1)
+
+
 class Slow(Store):
     """Its writes come to their end when they may."""
 

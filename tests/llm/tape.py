@@ -68,6 +68,10 @@ class Tape:
         self.usages.append(usage)
         return answer
 
+    def left(self, draft: Question, answer: Answer, usage: Usage) -> None:
+        self.record_here(draft, answer, usage)
+        self.after.append("left")
+
     def failed(self, draft: Question, answer: Answer, response: object) -> None:
         self.failures.append((draft.content, answer, response))
 

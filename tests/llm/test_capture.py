@@ -118,30 +118,6 @@ async def test_a_stream_comes_as_it_came_and_its_end_waits_for_the_commit():
     assert (tape.usages[0].input_tokens, tape.usages[0].output_tokens) == (3, 2)
 
 
-async def test_a_stream_that_breaks_is_not_recorded():
-    tape, provider = Tape(), Provider(streamed(breaks_at=4), streamed())
-    with recording(tape, httpx2):
-        async with provider.client() as client:
-            with pytest.raises(httpx2.ReadError):
-                async with client.stream("POST", URL, json={**BODY, "stream": True}) as response:
-                    await response.aread()
-            assert not any(tape.kept.values())
-            async with client.stream("POST", URL, json={**BODY, "stream": True}) as response:
-                assert await response.aread() == b"".join(EVENTS)
-    assert provider.calls == 2
-
-
-async def test_a_stream_that_its_reader_leaves_is_recorded_as_far_as_it_was_read():
-    tape, provider = Tape(), Provider(streamed())
-    with recording(tape, httpx2):
-        stream = {**BODY, "stream": True}
-        async with provider.client() as client, client.stream("POST", URL, json=stream) as response:
-            async for _ in response.aiter_bytes():
-                break
-    [[kept]] = tape.kept.values()
-    assert (kept.body, kept.is_cut) == (EVENTS[0], True)
-
-
 def test_plain_clients_are_captured_in_the_same_way():
     tape, provider = Tape(), Provider(whole({"id": "1"}), streamed())
     with recording(tape, httpx2), provider.plain_client() as client:

@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, OpenAI
 
-from dayshift import Context, agent, tool
+from dayshift import Context, Retry, agent, tool
 
 
 def note(log: str, line: str) -> None:
@@ -64,3 +64,36 @@ async def leaves_while_it_is_recorded(ctx: Context, log: str) -> str:
     if ctx.attempt == 1:
         raise ValueError("once more")
     return await ask("slow to write")
+
+
+@agent
+async def fails_amid_a_stream(ctx: Context) -> str:
+    said = ""
+    async with AsyncOpenAI() as client:
+        chunks = await client.responses.create(model="m", input="in short", stream=True)
+        async for chunk in chunks:
+            if chunk.type == "response.output_text.delta":
+                said += chunk.delta
+                if ctx.attempt == 1:
+                    raise Retry(after=0)
+    return said
+
+
+@agent
+async def leaves_a_stream(ctx: Context) -> str:
+    async with AsyncOpenAI() as client:
+        async with await client.responses.create(model="m", input="in short", stream=True) as chunks:
+            async for chunk in chunks:
+                if chunk.type == "response.output_text.delta":
+                    said = chunk.delta
+                    break
+        answer = await client.responses.create(model="m", input=f"go on after {said}")
+    if ctx.attempt == 1:
+        raise Retry(after=0)
+    return answer.output_text
+
+
+@agent
+async def asks_by_a_plain_client() -> str:
+    with OpenAI() as client:
+        return client.responses.create(model="m", input="in short").output_text

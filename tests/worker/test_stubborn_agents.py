@@ -80,6 +80,30 @@ async def test_an_answer_that_the_agent_did_not_wait_for_is_recorded(house, prov
     assert [call["n_answered"] for call in provider.calls()] == [2]
 
 
+async def test_an_attempt_that_failed_amid_a_stream_is_followed_by_one_that_reads_it_whole(house, provider, log):
+    provider.script({"answer": "a whole answer"})
+    async with working(house):
+        task = await house.finished(await house.submit("fails_amid_a_stream"))
+    assert (task.status, task.attempt) == (Status.SUCCEEDED, 2), task.error
+    assert msgspec.json.decode(task.output) == "a whole answer"
+
+
+async def test_a_stream_that_was_left_is_left_again_where_it_was(house, provider, log):
+    async with working(house):
+        task = await house.finished(await house.submit("leaves_a_stream"))
+    assert (task.status, task.attempt) == (Status.SUCCEEDED, 2), task.error
+    assert [call["n_received"] for call in provider.calls()] == [1, 1]
+    assert (task.usage.llm_calls, task.usage.replayed_calls) == (2, 2)
+
+
+async def test_a_plain_client_on_the_event_loop_is_refused_and_blocks_nobody(house, provider, log):
+    async with working(house):
+        task = await house.finished(await house.submit("asks_by_a_plain_client", options={"timeout": 20}))
+    assert task.status is Status.FAILED
+    assert "a plain client was used on the event loop" in task.error.message
+    assert provider.stats()["received"] == 0
+
+
 def message(text):
     content = [{"type": "output_text", "text": text, "annotations": []}]
     return {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": content}

@@ -7,6 +7,7 @@ from dayshift.agents.tools import UnknownOutcome
 from dayshift.agents.usage import CallMeter
 from dayshift.domain import clock
 from dayshift.domain.effect import Effect, EffectKind
+from dayshift.domain.errors import WrongUse
 from dayshift.domain.task import Usage
 from dayshift.journal import Call, Draft, call_of, unpack
 from dayshift.llm.capture import Answer, answers
@@ -26,6 +27,11 @@ class LlmCalls:
         return self._answer_of(await self._effects.take(_call_of(question)))
 
     def take_here(self, question: Question) -> Answer | None:
+        if self._effects.is_on_loop():
+            raise WrongUse(
+                f"{question.name}: a plain client was used on the event loop, where it would hold up all other tasks and cannot wait for "
+                "its journal: use the async client, or call it by `await asyncio.to_thread(...)`"
+            )
         return self._answer_of(self._effects.take_here(_call_of(question)))
 
     def _answer_of(self, found: Effect | None) -> Answer | None:
@@ -59,6 +65,10 @@ class LlmCalls:
     async def _record(self, draft: Draft, answer: Answer, usage: Usage) -> Effect:
         kept, journal = answers.encode(answer), self._effects.journal
         return await journal.record(draft, kept, _unpriced(usage), handed_on=answer.is_stream)
+
+    def left(self, draft: Draft, answer: Answer, usage: Usage) -> None:
+        self._count(draft)
+        self._effects.journal.left_off(draft, answers.encode(answer), _unpriced(usage))
 
     def failed(self, draft: Draft, answer: Answer, response: object) -> None:
         self._count(draft)

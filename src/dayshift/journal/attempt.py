@@ -15,7 +15,7 @@ again, or the agent would go another way. The error that ended an attempt is the
 Which of the two it is, only what comes next can tell; so a failure waits here until there is a next effect, or the end.
 
 **Values** (the time, a random number) cost nothing to draw again, and matter only to what is made of them. So they wait in
-the same way, and cost no commit of their own.
+the same way, and cost no commit of their own. So does a part of a stream whose reader left it: by its will, or because it failed.
 
 **The law.** No attempt works with an answer that is not the recorded one. So `record` answers with the effect that stands,
 which is the one to hand on: nearly always it is the one that was handed in.
@@ -61,12 +61,21 @@ class Draft(Struct, frozen=True):
 
 
 class _Waiting(Struct, frozen=True):
-    """Recorded before the next effect. `error` is what a failure handed to the agent; None for a value."""
+    """Handed to the agent, and recorded before the next effect. `error` is what a failure handed it; `usage` what a part did
+    that was left.
+    """
 
     draft: Draft
     status: EffectStatus
     result: bytes
     error: object | None = None
+    usage: Usage | None = None
+
+    def outlives(self, ended_by: BaseException | None, causes: set[int]) -> bool:
+        """Whether it is to be recorded at the end of the attempt, when nothing was made of it."""
+        if self.error is not None:
+            return id(self.error) not in causes
+        return self.usage is not None and ended_by is None
 
 
 class AttemptJournal:
@@ -221,12 +230,17 @@ class AttemptJournal:
         with self._lock:
             self._waiting.append(_Waiting(draft, EffectStatus.DONE, value))
 
+    def left_off(self, draft: Draft, part: bytes, usage: Usage) -> None:
+        """The agent has read a part of the answer and left the rest; or it failed amid it, which only what comes next can tell."""
+        with self._lock:
+            self._waiting.append(_Waiting(draft, EffectStatus.DONE, part, usage=usage))
+
     async def settle(self, ended_by: BaseException | None) -> None:
         """The attempt is over: record the failures that it survived, which is all but the one that ended it."""
         await self._surviving.all_finished()
         causes = {id(cause) for cause in causes_of(ended_by)}
         with self._lock:
-            self._waiting = [one for one in self._waiting if one.error is not None and id(one.error) not in causes]
+            self._waiting = [one for one in self._waiting if one.outlives(ended_by, causes)]
         await self._settle_waiting()
         for effect in self._unknown:
             await self._writer.write(msgspec.structs.replace(effect, attempt=self.attempt, status=EffectStatus.UNKNOWN))
@@ -271,7 +285,8 @@ class AttemptJournal:
         """Commit them before what was made of them: one that comes alone would be found by nobody."""
         with self._lock:
             waiting, self._waiting = self._waiting, []
-        await asyncio.gather(*(self._write(one.draft, one.status, one.result, None) for one in waiting))
+        writes = (self._write(one.draft, one.status, one.result, one.usage, handed_on=True) for one in waiting)
+        await asyncio.gather(*writes)
 
     async def _in_order(self, *effect: Any, **options: Any) -> Effect:
         await self._settle_waiting()

@@ -4,6 +4,7 @@ core.py      what is done with a call: answered from the journal, or made and re
 answers.py   an answer as it is kept
 addresses.py which requests are calls at all
 httpx.py     the two libraries that the official SDKs use, httpx and httpx2: async and plain, whole answers and streams
+streams.py   a stream on its way, and one that is given again
 threads.py   carries the task into the threads that an agent starts
 unseen.py    warns of calls through libraries that are not captured
 installing.py puts it into this process, and takes it out again

@@ -7,7 +7,7 @@
 
 **A stream** is passed on as it comes, since somebody may be reading it live. Its last event is held back until the commit: a
 reader that has seen the end may act on it, and by then the answer must be safe. A stream that breaks is not recorded. One that
-its reader leaves is recorded as far as it was read, as that is what the agent works with.
+its reader leaves is recorded as far as it was read, once something is made of that (see streams.py).
 
 **Retries by an SDK are one effect.** An SDK that tries again says so in a header. What the try before came to was handed to
 the SDK and not to the agent, so it is taken back.
@@ -45,6 +45,8 @@ class Recorder(Protocol):
     async def record(self, draft: Any, answer: Answer, usage: Usage) -> Answer: ...
 
     def record_here(self, draft: Any, answer: Answer, usage: Usage) -> Answer: ...
+
+    def left(self, draft: Any, answer: Answer, usage: Usage) -> None: ...
 
     def failed(self, draft: Any, answer: Answer, response: object) -> None: ...
 

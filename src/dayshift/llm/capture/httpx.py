@@ -4,15 +4,15 @@ What is replaced is a client's *choice* of a transport: it is made for every req
 import, with transports of their own, or with mounts. Outside of tasks the choice is as it was.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from dayshift.llm.capture.addresses import Addresses
 from dayshift.llm.capture.answers import Answer, kept_headers
 from dayshift.llm.capture.core import Reading, Recorder, current_recorder, is_retry, sending
-from dayshift.llm.formats import EventSplitter, Format
+from dayshift.llm.capture.streams import AsyncStream, CutStream, PlainStream
+from dayshift.llm.formats import Format
 from dayshift.llm.request import NotAQuestion, Question, question_of
 
 
@@ -55,19 +55,21 @@ class _Kinds:
     """The transports and streams of one library: its base classes are known only once it is imported."""
 
     def __init__(self, library: ModuleType) -> None:
-        async_stream = type("RecordedAsync", (_AsyncStream, library.AsyncByteStream), {})
-        plain_stream = type("Recorded", (_PlainStream, library.SyncByteStream), {})
-        own = {"library": library}
-        self.async_transport = type(
-            "CapturedAsync", (_AsyncTransport, library.AsyncBaseTransport), own | {"stream": async_stream}
-        )
-        self.plain_transport = type(
-            "Captured", (_PlainTransport, library.BaseTransport), own | {"stream": plain_stream}
-        )
+        own = {
+            "library": library,
+            "async_stream": type("RecordedAsync", (AsyncStream, library.AsyncByteStream), {}),
+            "plain_stream": type("Recorded", (PlainStream, library.SyncByteStream), {}),
+            "cut_stream": type("Cut", (CutStream, library.AsyncByteStream, library.SyncByteStream), {}),
+        }
+        self.async_transport = type("CapturedAsync", (_AsyncTransport, library.AsyncBaseTransport), own)
+        self.plain_transport = type("Captured", (_PlainTransport, library.BaseTransport), own)
 
 
 class _Transport:
     library: Any
+    async_stream: Any
+    plain_stream: Any
+    cut_stream: Any
 
     def __init__(self, inner: Any, recorder: Recorder, addresses: Addresses) -> None:
         self._inner = inner
@@ -88,6 +90,9 @@ class _Transport:
         if answer.error is not None:
             kind, words = answer.error
             raise getattr(self.library, kind, self.library.TransportError)(words, request=request)
+        if answer.is_cut:
+            stream = self.cut_stream(answer.body, self.library.ReadError)
+            return self.library.Response(answer.status, headers=answer.headers, stream=stream, request=request)
         return self.library.Response(answer.status, headers=answer.headers, content=answer.body, request=request)
 
     def _failed(self, draft: Any, error: Exception) -> None:
@@ -117,8 +122,6 @@ class _Transport:
 
 
 class _AsyncTransport(_Transport):
-    stream: Any
-
     async def handle_async_request(self, request: Any) -> Any:
         api = self._addresses.format_of(request.method, request.url)
         question = None if api is None else self._question(request, api, await request.aread())
@@ -134,11 +137,11 @@ class _AsyncTransport(_Transport):
         try:
             with sending():
                 response = await self._inner.handle_async_request(request)
-            if question.streams and response.status_code == 200:
-                reading = self._reading(api, response)
-                return self._streaming(response, self.stream(self._recorder, draft, reading, self._unpacked(response)))
+            if _is_streamed(question, response):
+                reading, upstream = self._reading(api, response), self._unpacked(response)
+                return self._streaming(response, self.async_stream(self._recorder, draft, reading, upstream))
             body = await self._unpacked(response).aread()
-        except self.library.TransportError as error:
+        except self.library.RequestError as error:
             self._failed(draft, error)
             raise
         response.request = request
@@ -150,8 +153,6 @@ class _AsyncTransport(_Transport):
 
 
 class _PlainTransport(_Transport):
-    stream: Any
-
     def handle_request(self, request: Any) -> Any:
         api = self._addresses.format_of(request.method, request.url)
         question = None if api is None else self._question(request, api, request.read())
@@ -167,11 +168,11 @@ class _PlainTransport(_Transport):
         try:
             with sending():
                 response = self._inner.handle_request(request)
-            if question.streams and response.status_code == 200:
-                reading = self._reading(api, response)
-                return self._streaming(response, self.stream(self._recorder, draft, reading, self._unpacked(response)))
+            if _is_streamed(question, response):
+                reading, upstream = self._reading(api, response), self._unpacked(response)
+                return self._streaming(response, self.plain_stream(self._recorder, draft, reading, upstream))
             body = self._unpacked(response).read()
-        except self.library.TransportError as error:
+        except self.library.RequestError as error:
             self._failed(draft, error)
             raise
         response.request = request
@@ -182,59 +183,7 @@ class _PlainTransport(_Transport):
         )
 
 
-class _Stream:
-    """A provider's stream on its way to its reader."""
-
-    def __init__(self, recorder: Recorder, draft: Any, reading: Reading, upstream: Any) -> None:
-        self._recorder = recorder
-        self._draft = draft
-        self._reading = reading
-        self._upstream = upstream
-        self._splitter = EventSplitter()
-
-    def _should_keep_a_part(self) -> bool:
-        """The reader leaves of its own will, having read something: that is what it works with."""
-        return self._reading.has_begun and not self._reading.is_over
-
-
-class _AsyncStream(_Stream):
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._upstream.aiter_bytes():
-            for event in self._splitter.feed(chunk):
-                if self._reading.is_last(event):
-                    await self._recorder.record(self._draft, self._reading.answer(), self._reading.usage)
-                    self._reading.is_over = True
-                yield event.raw
-        self._reading.is_over = True  # broken off by the provider: not recorded, and not to be
-        if self._splitter.rest:
-            yield self._splitter.rest
-
-    async def aclose(self) -> None:
-        try:
-            task = asyncio.current_task()
-            if self._should_keep_a_part() and not (task is not None and task.cancelling()):
-                self._reading.is_over = True
-                await self._recorder.record(self._draft, self._reading.answer(is_cut=True), self._reading.usage)
-        finally:
-            await self._upstream.aclose()
-
-
-class _PlainStream(_Stream):
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._upstream.iter_bytes():
-            for event in self._splitter.feed(chunk):
-                if self._reading.is_last(event):
-                    self._recorder.record_here(self._draft, self._reading.answer(), self._reading.usage)
-                    self._reading.is_over = True
-                yield event.raw
-        self._reading.is_over = True
-        if self._splitter.rest:
-            yield self._splitter.rest
-
-    def close(self) -> None:
-        try:
-            if self._should_keep_a_part():
-                self._reading.is_over = True
-                self._recorder.record_here(self._draft, self._reading.answer(is_cut=True), self._reading.usage)
-        finally:
-            self._upstream.close()
+def _is_streamed(question: Question, response: Any) -> bool:
+    """A provider may answer in one piece although it was asked for a stream."""
+    is_whole = response.headers.get("content-type", "").startswith("application/json")
+    return question.streams and response.status_code == 200 and not is_whole

@@ -1,0 +1,107 @@
+"""How a stream can end: by itself, by the provider, by its reader."""
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI
+
+from dayshift.llm.capture import streams
+from tests.llm.tape import Tape, recording
+from tests.llm.test_capture import BODY, EVENTS, URL, Provider, streamed, whole
+
+STREAM = {**BODY, "stream": True}
+PIECES = len(b"".join(EVENTS)) // 11
+
+
+def read(client):
+    with client.stream("POST", URL, json=STREAM) as response:
+        return response.read()
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch):
+    monkeypatch.setattr(streams, "READ_AHEAD_SECONDS", 0)
+
+
+@pytest.mark.parametrize("breaks_at", [0, 4, 9, PIECES - 1])
+async def test_a_stream_that_breaks_is_not_recorded(breaks_at):
+    tape, provider = Tape(), Provider(streamed(breaks_at=breaks_at), streamed(breaks_at=breaks_at), streamed())
+    with recording(tape, httpx2):
+        async with provider.client() as client:
+            with pytest.raises(httpx2.ReadError):
+                async with client.stream("POST", URL, json=STREAM) as response:
+                    await response.aread()
+        with provider.plain_client() as client, pytest.raises(httpx2.ReadError):
+            read(client)
+        assert not any(tape.kept.values())
+        async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+            assert await response.aread() == b"".join(EVENTS)
+    assert provider.calls == 3
+
+
+async def test_a_stream_that_its_reader_leaves_is_recorded_as_far_as_it_was_read():
+    tape, provider = Tape(), Provider(streamed())
+    with recording(tape, httpx2):
+        for _ in range(2):
+            async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+                async for piece in response.aiter_bytes():
+                    assert piece == EVENTS[0]
+                    break
+            tape.rewind()
+    [[kept]] = tape.kept.values()
+    assert (kept.body, kept.is_cut) == (EVENTS[0], True)
+    assert provider.calls == 1
+
+
+def test_a_plain_reader_leaves_in_the_same_way():
+    tape, provider = Tape(), Provider(streamed())
+    with recording(tape, httpx2):
+        for _ in range(2):
+            with provider.plain_client() as client, client.stream("POST", URL, json=STREAM) as response:
+                assert next(response.iter_bytes()) == EVENTS[0]
+            tape.rewind()
+    [[kept]] = tape.kept.values()
+    assert (kept.body, kept.is_cut) == (EVENTS[0], True)
+
+
+async def test_whoever_reads_on_where_an_earlier_attempt_left_is_told_so():
+    """And does not take half an answer for a whole one."""
+    tape, provider = Tape(), Provider(streamed())
+    with recording(tape, httpx2):
+        async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+            await anext(response.aiter_bytes())
+        tape.rewind()
+        async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+            with pytest.raises(httpx2.ReadError, match="left this stream here"):
+                await response.aread()
+        tape.rewind()
+        with provider.plain_client() as client, pytest.raises(httpx2.ReadError, match="left this stream here"):
+            read(client)
+
+
+async def test_a_reader_of_the_sdk_that_just_stops_reading_leaves_by_its_will():
+    tape, provider = Tape(), Provider(streamed())
+    with recording(tape, httpx2):
+        async with AsyncOpenAI(api_key="k", http_client=provider.client(), base_url=URL[:26]) as client:
+            said = []
+            for _ in range(2):
+                chunks = await client.chat.completions.create(**STREAM)
+                async for chunk in chunks:
+                    said.append(chunk.choices[0].delta.content)
+                    break
+                await chunks.close()
+                tape.rewind()
+    assert said == ["Hel", "Hel"]
+    assert provider.calls == 1
+
+
+async def test_an_answer_in_one_piece_to_a_call_for_a_stream_is_kept_whole():
+    answer = whole({"id": "1", "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
+    tape, provider = Tape(), Provider(answer)
+    with recording(tape, httpx2):
+        for _ in range(2):
+            async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+                await response.aread()
+                assert response.json()["id"] == "1"
+            tape.rewind()
+    assert provider.calls == 1
+    assert tape.usages[0].output_tokens == 2
