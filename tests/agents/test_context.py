@@ -6,6 +6,7 @@ import dayshift
 from dayshift import Context, Retry
 from dayshift.agents import CallMeter, bind, close_clients
 from dayshift.agents.context import EMIT_LIMIT_BYTES
+from dayshift.domain import clock
 from dayshift.domain.errors import WrongUse
 
 
@@ -61,6 +62,16 @@ def test_calls_side_by_side_are_not_counted_twice():
     for started, ended in [(0.0, 10.0), (2.0, 3.0), (9.0, 12.0), (20.0, 21.0)]:
         meter.add(started, ended)
     assert meter.seconds == pytest.approx(13.0)
+
+
+def test_each_moment_is_counted_once_for_calls_then_commits_then_tools(monkeypatch):
+    meter, times = CallMeter(), iter([5.0, 30.0])
+    monkeypatch.setattr(clock, "monotonic_seconds", lambda: next(times))
+    with meter.working():
+        meter.add(10.0, 20.0)
+    meter.add_commit(18.0, 21.0)
+    meter.add_commit(29.0, 32.0)
+    assert (meter.seconds, meter.ledger_seconds, meter.tools_seconds) == (10.0, 1.0 + 3.0, 5.0 + 8.0)
 
 
 async def test_the_official_clients_are_made_from_the_environment_and_shared(monkeypatch):

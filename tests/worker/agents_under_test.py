@@ -261,3 +261,8 @@ async def waits_once(ctx: Context) -> int:
     if ctx.attempt == 1:
         await asyncio.Event().wait()
     return ctx.attempt
+
+
+@agent
+async def naps_in_a_step(ctx: Context, seconds: float) -> None:
+    await ctx.step(asyncio.sleep, seconds)

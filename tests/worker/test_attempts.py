@@ -125,3 +125,14 @@ async def test_many_tasks_pass_through_few_slots(house):
         tasks = await asyncio.gather(*(house.finished(task_id) for task_id in ids))
         assert {task.status for task in tasks} == {Status.SUCCEEDED}
         assert {task.attempt for task in tasks} == {1}
+
+
+async def test_the_time_of_an_attempt_is_told_by_what_it_went_into(house):
+    async with working(house):
+        task = await house.finished(await house.submit("naps_in_a_step", seconds=0.3))
+    timing = task.timing
+    assert 0.3 <= timing.tools < timing.total
+    assert 0 < timing.ledger < timing.total
+    assert 0 <= timing.own < 0.3
+    parts = timing.queued + timing.starting + timing.llm + timing.tools + timing.ledger + timing.own
+    assert parts <= timing.total + 0.05

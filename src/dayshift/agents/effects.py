@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from dayshift.agents.by_hand import WaitingByHand
 from dayshift.agents.failures import encode_failure, raise_recorded
+from dayshift.agents.usage import CallMeter
 from dayshift.domain.child import ChildEnd
 from dayshift.domain.effect import Effect, EffectStatus
 from dayshift.domain.errors import Stopped
@@ -67,10 +68,12 @@ class Effects:
         waiting: Waiting | None = None,
         *,
         depth: int = 0,
+        meter: CallMeter | None = None,
     ) -> None:
         self.journal = journal
         self.waiting = waiting or WaitingByHand()
         self.depth = depth
+        self.meter = meter or CallMeter()
         self._loop = loop
 
     @property
@@ -118,7 +121,8 @@ class Effects:
             return result_of(found)
         draft = self.journal.begin(call)
         try:
-            result = await do()
+            with self.meter.working():
+                result = await do()
         except Exception as error:
             self.journal.failed(draft, error, encode_failure(error))
             raise
@@ -131,7 +135,8 @@ class Effects:
             return result_of(found)
         draft = self.journal.begin(call)
         try:
-            result = do()
+            with self.meter.working():
+                result = do()
         except Exception as error:
             self.journal.failed(draft, error, encode_failure(error))
             raise

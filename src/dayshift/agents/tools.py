@@ -198,7 +198,8 @@ class _Use:
     async def _do(self, draft: Draft, admission: Admission | None) -> Any:
         make, journal = self._with_key(draft).make, self._effects.journal
         try:
-            result = await self._declared.tries.make(make, journal.check_may_act, admission)
+            with self._effects.meter.working():
+                result = await self._declared.tries.make(make, journal.check_may_act, admission)
         except Exception as error:
             journal.failed(draft, error, encode_failure(error))
             raise
@@ -207,7 +208,8 @@ class _Use:
     def _do_here(self, draft: Draft, admission: Admission | None) -> Any:
         make, journal = self._with_key(draft).make_here, self._effects.journal
         try:
-            result = self._declared.tries.make_here(make, journal.check_may_act, admission)
+            with self._effects.meter.working():
+                result = self._declared.tries.make_here(make, journal.check_may_act, admission)
         except Exception as error:
             journal.failed(draft, error, encode_failure(error))
             raise

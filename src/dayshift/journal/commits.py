@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
+from dayshift.domain import clock
 from dayshift.domain.child import Child
 from dayshift.domain.effect import Effect, EffectStatus
 from dayshift.domain.errors import Superseded
@@ -21,7 +22,7 @@ SpawnCommits = GroupCommit[Spawn, Spawned]
 
 class AttemptWriter(Struct, frozen=True):
     """Writes for one attempt. `on_cancelled` is called when an answer says that a person wants the task cancelled;
-    `on_spawned` hears where a child is queued.
+    `on_spawned` hears where a child is queued, `on_written` from when to when a commit was waited for.
     """
 
     ledger: Ledger
@@ -30,11 +31,14 @@ class AttemptWriter(Struct, frozen=True):
     worker_id: str
     on_cancelled: Callable[[], None]
     on_spawned: Callable[[Spawned], None]
+    on_written: Callable[[float, float], None]
 
     async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
         """Commit; waits while the ledger is away."""
         write = EffectWrite(effect, self.worker_id, wait_seconds)
+        begun_mono = clock.monotonic_seconds()
         answer = await self.commits.submit(write, _ROW_BYTES + len(effect.result or b""))
+        self.on_written(begun_mono, clock.monotonic_seconds())
         self._heed(answer)
         if effect.status is not EffectStatus.STARTED:
             emit(EffectsEnded(kind=effect.kind, outcome=_OUTCOMES[effect.status]))
@@ -47,7 +51,9 @@ class AttemptWriter(Struct, frozen=True):
     async def spawn(self, effect: Effect, child: Child) -> Effect:
         """Commit both; waits while the ledger is away."""
         spawn = Spawn(effect, self.worker_id, child.agent, child.queue, child.input)
+        begun_mono = clock.monotonic_seconds()
         spawned = await self.spawns.submit(spawn, _ROW_BYTES + len(child.input))
+        self.on_written(begun_mono, clock.monotonic_seconds())
         self._heed(spawned.answer)
         self.on_spawned(spawned)
         return effect if spawned.answer.ruling == "recorded" else await self._standing(effect)

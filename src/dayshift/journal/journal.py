@@ -19,6 +19,9 @@ BACKED_UP_BYTES = 16 * 1024 * 1024
 BACKED_UP_SECONDS = 2.0
 
 
+def _nobody_counts(_begun_mono: float, _ended_mono: float) -> None: ...
+
+
 class Journal:
     """One a process. `on_spawned` tells the hot plane of a child that was made."""
 
@@ -40,15 +43,18 @@ class Journal:
         *,
         may_act: Callable[[], None],
         on_cancelled: Callable[[], None],
+        on_written: Callable[[float, float], None] = _nobody_counts,
         strict: bool = False,
     ) -> AttemptJournal:
         """The journal of an attempt, loaded after its start: nothing can be added to it by an older one any more.
 
         `may_act` raises when the attempt must not do anything any more; `on_cancelled` hears that a person wants the task
-        cancelled. Raises `LedgerAway`; safe to repeat.
+        cancelled; `on_written` hears from when to when each commit was waited for. Raises `LedgerAway`; safe to repeat.
         """
         effects = [] if started.attempt == 1 else await self._ledger.effects.of_task(started.id)
-        writer = AttemptWriter(self._ledger, self._commits, self._spawns, worker_id, on_cancelled, self._on_spawned)
+        writer = AttemptWriter(
+            self._ledger, self._commits, self._spawns, worker_id, on_cancelled, self._on_spawned, on_written
+        )
         return AttemptJournal(
             writer, task_id=started.id, attempt=started.attempt, effects=effects, may_act=may_act, strict=strict
         )

@@ -140,7 +140,7 @@ class Executor:
         emitter = Emitter(self._plane, attempt, started.attempt, self._starting.announced())
         journal = attempt.journal = await self._open_journal(attempt, started, strict=agent.strict)
         waits = self._waits_of(attempt, started)
-        effects = Effects(journal, asyncio.get_running_loop(), waits, depth=started.depth)
+        effects = Effects(journal, asyncio.get_running_loop(), waits, depth=started.depth, meter=attempt.meter)
         context = _make_context(
             started,
             timeout_seconds=timeout_seconds,
@@ -171,6 +171,7 @@ class Executor:
                 started,
                 attempt.lease.worker_id,
                 may_act=attempt.check_may_act,
+                on_written=attempt.meter.add_commit,
                 on_cancelled=lambda: attempt.stop(StopReason.CANCELLED),
                 strict=strict,
             )

@@ -11,7 +11,7 @@ from dayshift.worker.attempt import Attempt
 def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcome:
     """The outcome with its sums. What waited is measured against the ledger's times by this machine's clock."""
     usage = started.usage if attempt.journal is None else attempt.journal.usage
-    before, llm_seconds = started.timing, attempt.meter.seconds
+    before, meter = started.timing, attempt.meter
     ended_mono = attempt.ended_mono or clock.monotonic_seconds()
     entered_mono = attempt.entered_mono or ended_mono
     now = clock.now()
@@ -23,11 +23,12 @@ def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcom
     timing = Timing(
         queued=before.queued + max(0.0, waited_seconds),
         starting=before.starting + (entered_mono - attempt.claimed_mono),
-        llm=before.llm + llm_seconds,
+        llm=before.llm + meter.seconds,
         llm_wait=before.llm_wait,
-        tools=before.tools,
-        ledger=before.ledger,
-        own=before.own + max(0.0, ended_mono - entered_mono - llm_seconds),
+        tools=before.tools + meter.tools_seconds,
+        ledger=before.ledger + meter.ledger_seconds,
+        own=before.own
+        + max(0.0, ended_mono - entered_mono - meter.seconds - meter.ledger_seconds - meter.tools_seconds),
         total=max(0.0, (now - started.created_at).total_seconds()),
     )
     return msgspec.structs.replace(
