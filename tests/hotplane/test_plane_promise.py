@@ -12,7 +12,7 @@ from model import Model, lane_of
 
 from dayshift.domain import ids
 from dayshift.domain.task import Place
-from dayshift.hotplane import Ack, HotBound, Lane, Plane, digest
+from dayshift.hotplane import Ack, Claim, HotBound, Lane, Plane, digest
 
 AGENTS = ("x", "y:1")
 TENANTS = ("a", "b:b", "c")
@@ -230,10 +230,18 @@ class Promise(RuleBasedStateMachine):
                 page, more = self.model.lane_page((lane.agent, lane.priority, lane.tenant), lane.from_seq, lane.room)
                 page = [Place(*lane_of_first(place), place.seq, 0) for place in page]
                 assert await self.plane.refill(lane, page, more)
-            if not claim.task_ids and not claim.refill:
+            if not claim.task_ids and not claim.refill and not await self._refill_is_guarded(claim):
                 break
         assert not left, "stranded"
         await audit(self.plane)
+
+    async def _refill_is_guarded(self, claim: Claim) -> bool:
+        """Whether a refill was given to somebody who lost it; then wait, as a worker does, until it is given out again."""
+        if claim.next_due_ms is None or claim.next_due_ms >= FAR_MS:
+            return False
+        while await self.plane.now_us() < claim.next_due_ms * 1_000:
+            await asyncio.sleep(0.05)
+        return True
 
 
 def lane_of_first(place: Place) -> tuple[str, str, int, str]:
