@@ -266,3 +266,8 @@ async def waits_once(ctx: Context) -> int:
 @agent
 async def naps_in_a_step(ctx: Context, seconds: float) -> None:
     await ctx.step(asyncio.sleep, seconds)
+
+
+@agent(pin=True)
+async def stays_and_asks(ctx: Context) -> str:
+    return await ctx.wait_for("approval")

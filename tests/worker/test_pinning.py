@@ -12,7 +12,7 @@ from dayshift.domain.task import Status
 from dayshift.maintenance import MaintenanceConfig
 from dayshift.maintenance.stranded_gauge import StrandedGauge
 from dayshift.telemetry import subscribe
-from tests.worker.house import AGENTS, House, opened, working
+from tests.worker.house import AGENTS, TENANT, House, opened, working
 
 
 @pytest.fixture
@@ -72,3 +72,19 @@ async def test_pinned_tasks_of_a_dead_worker_find_their_version_among_others(url
     assert {(task.status, task.version, task.attempt, task.losses) for task in tasks} == {
         (Status.SUCCEEDED, "v1", 2, 1)
     }
+
+
+async def test_a_pinned_task_that_is_parked_wakes_for_its_version(urls):
+    async with deployed(urls, "v1") as (old, v1), deployed(urls, "v2") as (new, v2):
+        async with working(old, v1):
+            asks = await old.submit("stays_and_asks")
+            await old.event(asks, "task.waiting")
+        async with working(new, v2):
+            await new.services.waking.signal(TENANT, asks, "approval", b'"yes"', None)
+            fresh = await new.submit("stays", until=1)
+            assert (await new.finished(fresh)).version == "v2"
+            task = await new.ledger.tasks.get(asks, None)
+            assert (task.status, task.attempt) == (Status.QUEUED, 1)
+            async with working(old, v1):
+                task = await old.finished(asks)
+    assert (task.status, task.attempt, task.version, bytes(task.output)) == (Status.SUCCEEDED, 2, "v1", b'"yes"')
