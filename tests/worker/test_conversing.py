@@ -32,7 +32,7 @@ async def test_conversations_keep_their_order_and_their_history_while_workers_ar
         for kill in range(1, KILLS + 1):
             at = kill * CONVERSATIONS * MESSAGES // (KILLS + 1)
             await until(lambda at=at: len(ended) >= at or conversing.done(), seconds=300)
-            await _kill_one(house, workers)
+            await _kill_one(house, workers, conversing)
         told = dict(zip(names, await conversing, strict=True))
     finally:
         end_processes(workers)
@@ -43,7 +43,8 @@ async def test_conversations_keep_their_order_and_their_history_while_workers_ar
         said = [msgspec.json.decode(message)["content"] for message in history.messages]
         assert said == [one for number in range(MESSAGES) for one in (number, 2 * number + 1)], name
     lost = sum(task.losses for tasks in told.values() for task in tasks)
-    print(f"{len(told)} conversations of {MESSAGES} messages, {len(workers) - 2} workers killed, {lost} attempts lost")
+    killed = len(workers) - 2
+    print(f"{len(told)} conversations of {MESSAGES} messages, {killed} workers killed, {lost} attempts lost")
     assert lost > 0
 
 
@@ -57,9 +58,12 @@ async def _converse(house: House, name: str, ended: list[str]) -> list[Task]:
     return tasks
 
 
-async def _kill_one(house: House, workers: list) -> None:
-    """One that runs something, and start another in its place."""
-    worker_id, pid = await _busy_worker(house)
+async def _kill_one(house: House, workers: list, conversing: asyncio.Future) -> None:
+    """One that runs something, if any still does, and start another in its place."""
+    busy = await _busy_worker(house, conversing)
+    if busy is None:
+        return
+    worker_id, pid = busy
     worker = next(worker for worker in workers if worker.pid == pid)
     worker.send_signal(signal.SIGKILL)
     worker.wait()
@@ -67,10 +71,11 @@ async def _kill_one(house: House, workers: list) -> None:
     await house.services.rescue.rescue_worker(worker_id, "killed")
 
 
-async def _busy_worker(house: House) -> tuple[str, int]:
+async def _busy_worker(house: House, conversing: asyncio.Future) -> tuple[str, int] | None:
     async with asyncio.timeout(60):
-        while True:
+        while not conversing.done():
             for row in await house.ledger.workers.list():
                 if await house.ledger.tasks.running_of(row.id):
                     return row.id, row.pid
             await asyncio.sleep(0.01)
+    return None
