@@ -22,6 +22,10 @@ class Nursery:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
+    async def plain_answers(self) -> list[str]:
+        """What the example answers without dayshift, whole and streamed; to be asked first."""
+        return msgspec.json.decode(await self._line(), type=list[str])
+
     async def bear(self, plan: Plan | None) -> "Worker":
         """Start a worker; with a plan, one that will die by it."""
         assert self._process.stdin is not None
@@ -29,10 +33,13 @@ class Nursery:
         return Worker(await self._read(), asyncio.create_task(self._read()))
 
     async def _read(self) -> int:
+        return int(await self._line())
+
+    async def _line(self) -> bytes:
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), _SECONDS)
         assert line, "the nursery has ended; its stderr says why"
-        return int(line)
+        return line
 
 
 class Worker:
@@ -49,8 +56,8 @@ class Worker:
 
 
 @contextlib.asynccontextmanager
-async def nursery(house: House, example: Path) -> AsyncIterator[Nursery]:
-    command = [sys.executable, "-m", "tests.frameworks.nursery", str(example)]
+async def nursery(house: House, example: Path, *options: str) -> AsyncIterator[Nursery]:
+    command = [sys.executable, "-m", "tests.frameworks.nursery", str(example), *options]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command, stdin=pipe, stdout=pipe, env=house.environment, start_new_session=True

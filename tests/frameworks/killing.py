@@ -5,6 +5,7 @@ would come a little before or after.
     begun      an LLM call: the provider has the request; a tool: written down as started if it must be, not yet done
     amid       a streamed LLM call: part of the answer has been handed on
     answered   the answer is here, the tool has done its work; nothing of it is recorded
+    committing some time in the 3 ms in which it is written, and perhaps a little after
     recorded   it is in the ledger; the agent has not been told
 
 Effects are numbered from 1 in the order in which the agent comes to them. `before` the one that follows the last is the
@@ -12,6 +13,7 @@ moment in which the agent has returned.
 """
 
 import os
+import random
 import signal
 import threading
 import time
@@ -26,9 +28,10 @@ from dayshift.domain.effect import EffectKind
 from dayshift.journal import AttemptJournal, Draft
 from dayshift.llm.capture.core import Reading
 
-MOMENTS = ("before", "begun", "amid", "answered", "recorded")
+MOMENTS = ("before", "begun", "amid", "answered", "committing", "recorded")
 _COUNTED = (EffectKind.LLM, EffectKind.TOOL)
 EVENTS_HANDED_ON = 3
+COMMITTING_SECONDS = 0.003
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -56,7 +59,8 @@ class _Killer:
         _before(AttemptJournal, "take", self._taken)
         _before(AttemptJournal, "begin", self._begun)
         _before(AttemptJournal, "settle", lambda _journal, _ended_by: self._reach("before", self._count + 1))
-        _before(Calling, "make", lambda calling: self._reach("begun", self._number_of(calling.call.key)))
+        for make in ("make", "make_here"):
+            _before(Calling, make, lambda calling: self._reach("begun", self._number_of(calling.call.key)))
         _before(Reading, "is_last", self._passed_on)
         self._around_record()
 
@@ -78,6 +82,10 @@ class _Killer:
                 time.sleep(0.001)
         _die()
 
+    def _die_soon(self) -> None:
+        time.sleep(random.Random(self._plan.number).uniform(0, COMMITTING_SECONDS))
+        _die()
+
     def _passed_on(self, _reading: Reading, _event: Any) -> None:
         self._events += 1
         if self._events > EVENTS_HANDED_ON:
@@ -90,6 +98,8 @@ class _Killer:
             number = self._number_of(draft.call.key)
             self._reach("answered", number)
             self._reach("begun", number)  # where the provider was faster than the look at it
+            if self._plan == Plan("committing", number):
+                threading.Thread(target=self._die_soon, daemon=True).start()
             stands = await record(journal, draft, *arguments, **named)
             self._reach("recorded", number)
             return stands

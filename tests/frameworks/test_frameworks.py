@@ -2,44 +2,26 @@
 test_every_boundary.py.
 """
 
-import os
-import subprocess
-import sys
-
 import msgspec
 import pytest
 
 from tests.frameworks.births import nursery
-from tests.frameworks.examples import FOLDER, NAMES, path_of, without_dayshift
+from tests.frameworks.examples import NAMES, path_of
+from tests.frameworks.killing import Plan
 from tests.frameworks.runs import Stage, check
 
-KILLS = {"begun": [2], "answered": [8], "recorded": [11]}
+KILLS = (Plan("amid", 1), Plan("begun", 2), Plan("answered", 8), Plan("recorded", 11), Plan("before", 13))
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_an_example_runs_without_dayshift_and_with_it_and_with_kills(house, provider, name, tmp_path):
-    plain = plain_answer(name, tmp_path)
-    async with nursery(house, path_of(name)) as born:
+async def test_an_example_runs_without_dayshift_and_with_it_and_with_kills(house, provider, name):
+    async with nursery(house, path_of(name), "--plainly") as born:
+        plain = await born.plain_answers()
         stage = Stage(house, provider, born)
         await stage.open()
         undisturbed = await stage.run()
         check(undisturbed, undisturbed)
-        assert plain.endswith(msgspec.json.decode(undisturbed.task.output))
+        assert plain == [msgspec.json.decode(undisturbed.task.output)] * 2
         assert undisturbed.kinds.count("llm") >= 8
         assert undisturbed.kinds.count("tool") >= 4
-        streamed = await stage.run("amid", [1], stream=True)
-        check(streamed, undisturbed)
-        for moment, numbers in KILLS.items():
-            check(await stage.run(moment, numbers), undisturbed)
-
-
-def plain_answer(name: str, folder) -> str:
-    text = without_dayshift(name)
-    assert "dayshift" not in text.split('"""')[2]
-    plain = folder / f"{name}.py"
-    plain.write_text(text)
-    environment = {"PYTHONPATH": str(FOLDER)}
-    done = subprocess.run(
-        [sys.executable, plain], capture_output=True, text=True, env=os.environ | environment, check=True
-    )
-    return done.stdout.strip()
+        check(await stage.run(*KILLS, stream=True), undisturbed)

@@ -6,6 +6,7 @@ from dayshift.domain.task import Status
 from dayshift.journal import unpack
 from tests.frameworks.births import nursery
 from tests.frameworks.examples import path_of
+from tests.frameworks.killing import Plan
 from tests.frameworks.runs import Stage
 
 
@@ -13,7 +14,7 @@ async def test_a_clock_that_was_read_is_not_read_again_by_a_later_attempt(house,
     async with nursery(house, path_of("mcp_time")) as born:
         stage = Stage(house, provider, born, agent="clock")
         await stage.open()
-        run = await stage.run("recorded", [2, 4], question="What time is it in Tokyo?")
+        run = await stage.run(Plan("recorded", 2), Plan("recorded", 4), question="What time is it in Tokyo?")
     assert run.task.status is Status.SUCCEEDED, run.task.error
     assert (run.task.losses, run.task.failures) == (2, 0)
     assert [(effect.kind, effect.name) for effect in run.effects] == [
