@@ -9,6 +9,7 @@ slot, a lower one; and a claim that came back short left nothing that could have
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dayshift.domain.pins import agent_in
 from dayshift.domain.task import Place
 
 AGED_SLOT = 8
@@ -83,7 +84,7 @@ class Model:
             return False
         agent_cap = agents[place.agent]
         tenant_cap = self.caps.get(place.tenant, self.caps.get("*"))
-        running_agent = sum(self.places[held].agent == place.agent for held in self.holder)
+        running_agent = sum(agent_in(self.places[held].agent) == agent_in(place.agent) for held in self.holder)
         running_tenant = sum(self.places[held].tenant == place.tenant for held in self.holder)
         return (agent_cap < 0 or running_agent < agent_cap) and (tenant_cap is None or running_tenant < tenant_cap)
 

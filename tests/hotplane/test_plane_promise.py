@@ -11,10 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from model import Model, lane_of
 
 from dayshift.domain import ids
+from dayshift.domain.pins import agent_in
 from dayshift.domain.task import Place
 from dayshift.hotplane import Ack, Claim, HotBound, Lane, Plane, digest
 
-AGENTS = ("x", "y:1")
+AGENTS = ("x", "x@v1", "y:1")
 TENANTS = ("a", "b:b", "c")
 PRIORITIES = (0, 5, 9)
 LANES = st.tuples(st.sampled_from(AGENTS), st.sampled_from(PRIORITIES), st.sampled_from(TENANTS))
@@ -91,7 +92,7 @@ class Promise(RuleBasedStateMachine):
     )
     def claim(self, worker, wish, repeated, answer_lost):
         agents, cap, number = wish
-        named = {agent: cap if agent == "x" else -1 for agent in agents}
+        named = {agent: cap if agent_in(agent) == "x" else -1 for agent in agents}
         request = ids.new("request_")
         claim = self.run(self.plane.claim(self.workers[worker], request, list(named.items()), number))
         self.model.claimed(self.workers[worker], named, number, claim.task_ids)

@@ -29,8 +29,15 @@ local function share_of(id)
 end
 
 -- A cap is an agent's, whatever its tasks are claimed by: AGENT@VERSION counts as AGENT.
+local agents_in = {} -- name -> agent
+
 local function agent_in(name)
-  return string.match(name, '^[^@]*')
+  local agent = agents_in[name]
+  if not agent then
+    agent = string.match(name, '^[^@]*')
+    agents_in[name] = agent
+  end
+  return agent
 end
 
 local function count_held(worker, task, by)

@@ -12,19 +12,22 @@ local PROMOTED_A_CLAIM = 200
 
 local worker, request, count = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local at = 10
-local agents, room, base = {}, {}, {} -- room: of an agent, for all that it is claimed by
+local agents, room = {}, {}
+local names = {} -- agent -> all that it is claimed by here: one room for them all
 while ARGV[at] do
   local agent, cap = ARGV[at], tonumber(ARGV[at + 1])
   table.insert(agents, agent)
-  base[agent] = agent_in(agent)
-  room[base[agent]] = cap < 0 and math.huge or cap - number_of(RUNNING, 'a:' .. base[agent])
+  local capped = agent_in(agent)
+  room[agent] = cap < 0 and math.huge or cap - number_of(RUNNING, 'a:' .. capped)
+  names[capped] = names[capped] or {}
+  table.insert(names[capped], agent)
   at = at + 2
 end
 table.sort(agents)
 local slots = 's:' .. redis.sha1hex(table.concat(agents, ':'))
 
 local function has_work(agent)
-  return room[base[agent]] > 0 and next(turns_of(agent)) ~= nil
+  return room[agent] > 0 and next(turns_of(agent)) ~= nil
 end
 
 -- Of two rings the one that was served longer ago; either may be missing.
@@ -40,7 +43,7 @@ end
 local function pick()
   local top, below
   for _, agent in ipairs(agents) do
-    if room[base[agent]] > 0 then
+    if room[agent] > 0 then
       for priority, turn in pairs(turns_of(agent)) do
         local ring = { agent = agent, priority = priority, level = tonumber(priority), turn = turn }
         if not top or ring.level > top.level then
@@ -62,7 +65,9 @@ local function note_served(ring)
   if turns_of(agent)[ring.priority] then
     set_turn(agent, ring.priority, next_turn())
   end
-  room[base[agent]] = room[base[agent]] - 1
+  for _, name in ipairs(names[agent_in(agent)]) do
+    room[name] = room[name] - 1
+  end
   add(TURNS, slots, 1)
 end
 
