@@ -200,6 +200,32 @@ async def test_the_janitor_goes_on_at_once_while_there_is_more_than_a_turn_delet
     await running
 
 
+async def test_the_janitor_sweeps_through_conversations_and_keeps_histories_as_long_as_it_is_told(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor_module, "_PAGE", 2)
+    monkeypatch.setattr(janitor_module, "_MOST_PAGES", 1)
+    talks = house.ledger.conversations
+    for number in range(4):
+        await talks.create(TENANT, f"c{number}", [b"said"] if number == 1 else [])
+    await house.submit(conversation="busy")
+
+    async def names_after_a_sweep(**kept: str) -> list[str]:
+        house.settings = Settings(retention=RetentionSettings(**kept))
+        janitor = Janitor(house.services, MaintenanceConfig())
+        for _ in range(3):  # a turn looks at one page
+            await janitor.run_once()
+        return sorted(row.name for row in await talks.list(TENANT, limit=9))
+
+    async def silent_ones_are_gone() -> bool:
+        return await names_after_a_sweep(tasks="1s") == ["busy", "c1"]
+
+    assert await names_after_a_sweep() == ["busy", "c0", "c1", "c2", "c3"]
+    await eventually(silent_ones_are_gone)
+    assert await names_after_a_sweep(tasks="1s", conversations="1h") == ["busy", "c1"]
+    assert await names_after_a_sweep(tasks="1h", conversations="1s") == ["busy"]
+
+
 async def test_a_loop_survives_errors_backs_off_and_stops_at_once() -> None:
     class Failing(Loop):
         name = "failing"
