@@ -28,7 +28,8 @@ local function share_of(id)
   return tonumber(string.sub(id, -12), 16) or 0
 end
 
--- A cap is an agent's, whatever its tasks are claimed by: AGENT@VERSION counts as AGENT.
+-- A cap is an agent's, whatever its tasks are claimed by: AGENT@VERSION counts as AGENT. What ends wakes those who wait for
+-- its own name and for AGENT; who waits for the cap under another version's name finds the room when it looks again (5 s).
 local agents_in = {} -- name -> agent
 
 local function agent_in(name)
