@@ -65,6 +65,17 @@ async def test_a_call_that_adds_to_a_conversation_is_not_made_blindly_twice(hous
     assert provider.stats()["received"] == 1
 
 
+async def test_a_call_that_adds_to_a_conversation_and_was_refused_is_made_again(house, provider, log):
+    """Three tries of the SDK are refused; that ends the attempt, but leaves no doubt."""
+    provider.script({"status": 429, "times": 3}, {"answer": "now there is room"})
+    async with working(house):
+        task = await house.finished(await house.submit("adds_to_a_conversation", log=str(log)))
+    assert (task.status, task.attempt, task.failures) == (Status.SUCCEEDED, 2, 1), task.error
+    assert provider.stats()["received"] == 4
+    effects = await house.ledger.effects.of_task(task.id)
+    assert [(effect.status, effect.attempt) for effect in effects] == [(EffectStatus.FAILED, 1), (EffectStatus.DONE, 2)]
+
+
 async def test_an_answer_that_the_agent_did_not_wait_for_is_recorded(house, provider, log):
     async with working(house):
         task_id = await house.submit("leaves_while_it_is_recorded", log=str(log))

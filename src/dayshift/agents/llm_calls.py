@@ -21,10 +21,16 @@ class LlmCalls:
         self._effects = effects
         self._meter = meter
         self._begun_mono: dict[str, float] = {}
+        self._begun_once: set[str] = set()
         self._retracted: dict[bytes, Draft] = {}  # begun, and to be tried again
 
     async def take(self, question: Question) -> Answer | None:
-        return self._answer_of(await self._effects.take(_call_of(question)))
+        call = _call_of(question)
+        while (found := await self._effects.take(call)) is not None:
+            answer = self._answer_of(found)
+            if not answer.is_undone:
+                return answer
+        return None
 
     def take_here(self, question: Question) -> Answer | None:
         if self._effects.is_on_loop():
@@ -32,12 +38,17 @@ class LlmCalls:
                 f"{question.name}: a plain client was used on the event loop, where it would hold up all other tasks and cannot wait for "
                 "its journal: use the async client, or call it by `await asyncio.to_thread(...)`"
             )
-        return self._answer_of(self._effects.take_here(_call_of(question)))
+        call = _call_of(question)
+        while (found := self._effects.take_here(call)) is not None:
+            answer = self._answer_of(found)
+            if not answer.is_undone:
+                return answer
+        return None
 
-    def _answer_of(self, found: Effect | None) -> Answer | None:
-        if found is not None and found.result is None:
+    def _answer_of(self, found: Effect) -> Answer:
+        if found.result is None:
             raise self._effects.journal.unknown(found, UnknownOutcome(_what_is_unknown(found)))
-        return None if found is None else _answer_in(found)
+        return _answer_in(found)
 
     def begin(self, question: Question) -> Draft:
         return self._clocked(self._effects.journal.begin(_call_of(question)))
@@ -72,7 +83,9 @@ class LlmCalls:
 
     def failed(self, draft: Draft, answer: Answer, response: object) -> None:
         self._count(draft)
-        self._effects.journal.failed(draft, response, answers.encode(answer))
+        is_refused = draft.id in self._begun_once and 400 <= answer.status < 500
+        undone = answers.encode(msgspec.structs.replace(answer, is_undone=True)) if is_refused else None
+        self._effects.journal.failed(draft, response, answers.encode(answer), undone=undone)
 
     def retract(self, question: Question) -> None:
         draft = self._effects.journal.retract(_call_of(question))
@@ -83,7 +96,9 @@ class LlmCalls:
         """A beginning to write down; or the one of the try before, which is written down."""
         call = _call_of(question)
         retracted = self._retracted.pop(call.key, None)
-        return (self._effects.journal.begin(call), False) if retracted is None else (retracted, True)
+        draft = retracted or self._effects.journal.begin(call)
+        self._begun_once.add(draft.id)
+        return draft, retracted is not None
 
     def _clocked(self, draft: Draft) -> Draft:
         self._begun_mono[draft.id] = clock.monotonic_seconds()

@@ -62,7 +62,8 @@ class Draft(Struct, frozen=True):
 
 class _Waiting(Struct, frozen=True):
     """Handed to the agent, and recorded before the next effect. `error` is what a failure handed it; `usage` what a part did
-    that was left.
+    that was left. `undone`: recorded instead of what was written down as begun, if this
+    ended the attempt.
     """
 
     draft: Draft
@@ -70,6 +71,7 @@ class _Waiting(Struct, frozen=True):
     result: bytes
     error: object | None = None
     usage: Usage | None = None
+    undone: bytes | None = None
 
     def outlives(self, ended_by: BaseException | None, causes: set[int]) -> bool:
         """Whether it is to be recorded at the end of the attempt, when nothing was made of it."""
@@ -207,13 +209,14 @@ class AttemptJournal:
             self._in_order(draft, EffectStatus.DONE, result, usage, handed_on=handed_on)
         )
 
-    def failed(self, draft: Draft, error: object, result: bytes) -> None:
+    def failed(self, draft: Draft, error: object, result: bytes, *, undone: bytes | None = None) -> None:
         """The call failed, and the agent is handed `error`: an exception, or the response that an SDK makes one of.
 
-        `result` says what a replay hands it.
+        `result` says what a replay hands it. `undone` is given where it was begun in writing, and it is certain that it was
+        not done: this is recorded then if the attempt ends by this error.
         """
         with self._lock:
-            self._waiting.append(_Waiting(draft, EffectStatus.FAILED, result, error))
+            self._waiting.append(_Waiting(draft, EffectStatus.FAILED, result, error, undone=undone))
 
     def retract(self, call: Call) -> Draft | None:
         """What the latest try of this call came to was never handed to the agent: whoever made it tries again. Answers which."""
@@ -240,8 +243,12 @@ class AttemptJournal:
         await self._surviving.all_finished()
         causes = {id(cause) for cause in causes_of(ended_by)}
         with self._lock:
-            self._waiting = [one for one in self._waiting if one.outlives(ended_by, causes)]
+            waiting = self._waiting
+            self._waiting = [one for one in waiting if one.outlives(ended_by, causes)]
         await self._settle_waiting()
+        for one in waiting:
+            if one.undone is not None and not one.outlives(ended_by, causes):
+                await self._write(one.draft, EffectStatus.FAILED, one.undone, None)
         for effect in self._unknown:
             await self._writer.write(msgspec.structs.replace(effect, attempt=self.attempt, status=EffectStatus.UNKNOWN))
 

@@ -30,7 +30,8 @@ _LIMITS = ("x-ratelimit-", "anthropic-ratelimit-", "cf-")
 class Answer(Struct, frozen=True, kw_only=True):
     """`status` 0: there was none, and `error` (the class of the library's error, and its words) says why.
 
-    `is_stream`: the body is a stream of events. `is_cut`: its reader left before the end.
+    `is_stream`: the body is a stream of events. `is_cut`: its reader left before the end. `is_undone`: the provider
+    refused, and the call is to be made again.
     """
 
     status: int
@@ -38,6 +39,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     body: bytes = b""
     is_stream: bool = False
     is_cut: bool = False
+    is_undone: bool = False
     error: tuple[str, str] | None = None
 
     @property
