@@ -80,3 +80,10 @@ async def replayed(ctx: Context, count: int) -> float:
     if ctx.attempt == 1:
         raise Retry(after=0.01, message="not at the first time")
     return time.perf_counter() - started
+
+
+@agent(name="sleeps_until", timeout=600)
+async def sleeps_until(ctx: Context, unix: float) -> float:
+    """Sleep until a common moment; how many seconds later it was awake again."""
+    await ctx.sleep(max(1.0, unix - ctx.now().timestamp()))
+    return time.time() - unix
