@@ -105,6 +105,26 @@ async def test_code_that_swallows_a_cancel_is_fenced_and_keeps_its_slot(house, m
     end()
 
 
+async def test_a_process_whose_slots_do_not_come_back_drains_and_ends(house, monkeypatch):
+    monkeypatch.setattr(attempt_module, "FENCE_AFTER_SECONDS", 0.3)
+    faults = []
+    end = subscribe(Fault, faults.append)
+    async with working(house, recycle_after_seconds=0.2) as worker:
+        task_id = await house.submit("swallows")
+        await house.event(task_id, "waiting")
+        await house.services.control.cancel(task_id, "acme")
+        await house.finished(task_id)
+        await until(lambda: "StuckCode" in [fault.error_type for fault in faults])
+        async with asyncio.timeout(15):
+            while await house.ledger.workers.list():
+                await asyncio.sleep(0.02)
+        assert worker.has_stuck_code, "its supervisor ends the process that it still runs in"
+    agents_under_test().RELEASE.set()
+    await until(lambda: not worker.has_stuck_code)
+    agents_under_test().RELEASE.clear()
+    end()
+
+
 async def test_a_paused_queue_and_a_disabled_agent_wait_until_they_are_let_go(house):
     house.settings = Settings(queues={"default": QueueSettings(paused=True)})
     async with working(house) as worker:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
+from dayshift.domain import clock
 from dayshift.worker.attempt import Attempt
 from dayshift.worker.lease import Lease
 
@@ -18,12 +19,17 @@ class Slots:
     def __init__(self, total: int) -> None:
         self.total = total
         self._held: dict[tuple[str, str], Attempt] = {}
-        self._stuck: set[Attempt] = set()
+        self._stuck: dict[Attempt, float] = {}  # since when, by the monotonic clock
         self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def free(self) -> int:
         return self.total - len(self._held) - len(self._stuck)
+
+    @property
+    def stuck_seconds(self) -> float:
+        """How long the oldest code that was left behind has run on; 0 when there is none."""
+        return clock.monotonic_seconds() - min(self._stuck.values()) if self._stuck else 0.0
 
     @property
     def busy(self) -> int:
@@ -39,13 +45,13 @@ class Slots:
     def leave(self, attempt: Attempt) -> None:
         """The attempt needs its slot no more."""
         self._stop_holding(attempt)
-        self._stuck.discard(attempt)
+        self._stuck.pop(attempt, None)
         self.nudge()
 
     def mark_stuck(self, attempt: Attempt) -> None:
         """Its outcome is recorded, its code runs on."""
         if self._stop_holding(attempt):
-            self._stuck.add(attempt)
+            self._stuck[attempt] = clock.monotonic_seconds()
             self.nudge()
 
     def _stop_holding(self, attempt: Attempt) -> bool:

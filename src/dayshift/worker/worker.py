@@ -42,6 +42,7 @@ from dayshift.worker.watchdog import Watchdog
 
 GRACE_SECONDS = 30.0
 SLOTS_REPORT_SECONDS = 1.0
+RECYCLE_AFTER_SECONDS = 60.0
 
 
 class Worker:
@@ -62,6 +63,7 @@ class Worker:
         slots: int,
         lease: Lease | None = None,
         grace_seconds: float = GRACE_SECONDS,
+        recycle_after_seconds: float = RECYCLE_AFTER_SECONDS,
         is_quarantine: bool = False,
         on_new_id: Callable[[str], None] = lambda _worker_id: None,
     ) -> None:
@@ -69,6 +71,7 @@ class Worker:
         self._on_new_id = on_new_id
         self._loaded = loaded
         self._grace_seconds = 0.0 if is_quarantine else grace_seconds  # its parent has used up the grace before
+        self._recycle_after_seconds = recycle_after_seconds
         self._is_quarantine = is_quarantine
         self._lease = lease or Lease(ids.new(ids.WORKER))
         self._draining = asyncio.Event()
@@ -259,10 +262,22 @@ class Worker:
         await close_clients()
 
     async def _report_slots(self) -> None:
-        """The gauge of slots, once a second while it changes."""
+        """The gauge of slots, once a second while it changes; and the end of a process whose slots do not come back."""
         reported = -1
         while True:
             if self._slots.busy != reported:
                 reported = self._slots.busy
                 emit(WorkerSlots(free=max(0, self._slots.free), busy=reported))
+            self._recycle_if_stuck()
             await asyncio.sleep(SLOTS_REPORT_SECONDS)
+
+    def _recycle_if_stuck(self) -> None:
+        """Nothing ends a thread that does not end but the end of its process: drain, and let whoever keeps it start another."""
+        if self._slots.stuck_seconds <= self._recycle_after_seconds or self._draining.is_set():
+            return
+        message = (
+            f"code that did not end when it was stopped has run on for {self._recycle_after_seconds:g} s: this worker drains and "
+            "ends, and its supervisor starts another; bound the blocking calls of its agents"
+        )
+        emit(Fault(where="worker", error_type="StuckCode", message=message))
+        self.drain()
