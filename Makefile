@@ -41,7 +41,7 @@ walls: setup
 	$(BIN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache
 
 tests: setup
-	$(BIN) -m pytest -q -n 2 --dist loadfile
+	$(BIN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # A small selection once more, against servers that are given by URL.
 tests-by-url: setup

@@ -83,14 +83,14 @@ def test_the_table_in_the_docs_has_the_shape_of_the_summary_and_is_of_full_runs(
 
 
 async def test_a_stall_is_paid_by_all_that_were_due_in_it():
-    resumes_at = monotonic() + 0.3
-    serving = []
+    serving, asked_at = [], []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         serving.append(asyncio.current_task())
         with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
             while await reader.readuntil(b"\r\n\r\n"):
-                await asyncio.sleep(resumes_at - monotonic())
+                asked_at.append(monotonic())
+                await asyncio.sleep(asked_at[0] + 0.3 - monotonic())
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
