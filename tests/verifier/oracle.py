@@ -23,6 +23,7 @@ FINAL_EVENTS = {f"task.{status}" for status in FINAL}
 IN_FLIGHT = 1  # marks that a stopped process may have had on their way
 NEVER_DUE_SECONDS = 600.0
 SAME_MOMENT_SECONDS = 0.001
+LATE_MICROSECONDS = 1_000_000  # numbers of events are microseconds
 CHANGES = {
     (None, "queued"),
     ("queued", "running"),
@@ -261,22 +262,26 @@ def _stream(case: Case) -> Iterator[Fault]:
 
 
 def _against_the_whole(read: list[Event], whole: list[Event], *, plane_was_lost: bool) -> Iterator[Fault]:
-    """What stands in the stream now was read, and the other way round; but an end may be told from the ledger alone."""
+    """What stands in the stream now was read, and the other way round; but an end may be told from the ledger alone.
+
+    Then it comes at its own moment, and what reached the stream within a moment before (its gateway was cut off from the
+    plane until then) may have come after the reader's last look.
+    """
     if not read:
         return
-    had = {event.number for event in read}
+    had, stands = {event.number for event in read}, {event.number for event in whole}
     is_over = read[-1].type in FINAL_EVENTS
+    seen_until = max(had) - (LATE_MICROSECONDS if is_over and read[-1].number not in stands else 0)
     missing = [
         (event.number, event.type)
         for event in whole
         if event.number not in had
-        and event.number < max(had)
+        and event.number < seen_until
         and event.type != "task.snapshot"
         and not (is_over and event.type in FINAL_EVENTS)
     ]
     if missing:
         yield "stream", f"it skipped {missing}"
-    stands = {event.number for event in whole}
     ends = {event.type for event in whole if event.type in FINAL_EVENTS}
     gone = [(event.number, event.type) for event in read if event.number not in stands and event.type not in ends]
     if gone and not plane_was_lost:

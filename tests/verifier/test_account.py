@@ -347,3 +347,13 @@ def test_what_was_sent_at_once_may_run_in_the_order_of_its_commits() -> None:
     assert violations_of(record) == []
     _start_the_second_first(record)
     assert "out of order" in {violation.kind for violation in violations_of(record)}
+
+
+def test_an_end_that_only_the_ledger_told_may_come_before_what_its_gateway_told_late() -> None:
+    record = sound()
+    end = record.readings[FIRST][-1]
+    record.streams[FIRST] = list(record.readings[FIRST])
+    record.readings[FIRST] = [msgspec.structs.replace(end, number=end.number + 500)]
+    assert violations_of(record) == []
+    record.readings[FIRST] = [msgspec.structs.replace(end, number=end.number + 2_000_000)]
+    assert {violation.kind for violation in violations_of(record)} == {"stream"}
