@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import time
+from datetime import timedelta
 
 import pytest
 
+from dayshift.domain import clock
 from dayshift.domain.errors import Conflict
 from dayshift.domain.task import Status
+from dayshift.worker import parking
 from tests.worker.house import TENANT, agents_under_test, until, working
 
 
@@ -164,3 +167,14 @@ async def test_a_drain_hands_back_what_waits(house, agent):
     async with working(house):
         task = await house.finished(task_id)
     assert (task.status, task.failures, task.losses) == (Status.SUCCEEDED, 0, 0)
+
+
+async def test_a_worker_whose_clock_is_behind_does_not_park_what_was_just_woken(house, monkeypatch):
+    behind = timedelta(seconds=30)
+    async with working(house):
+        task_id = await house.submit("sleeps", seconds=1.2)
+        await parked(house, task_id)
+        now = clock.now
+        monkeypatch.setattr(parking.clock, "now", lambda: now() - behind)
+        task = await house.finished(task_id)
+    assert (bytes(task.output), task.attempt) == (b"2", 2)

@@ -161,7 +161,7 @@ class Executor:
         branches.follow()
         superseded = partial(attempt.stop, StopReason.SUPERSEDED)
         look = Look(started.id, started.attempt, attempt.lease.worker_id)
-        waits = AttemptWaits(attempt, branches, self._waits, OpenWaits(look, started.wakes, superseded))
+        waits = AttemptWaits(attempt, branches, self._waits, OpenWaits(look, started.wakes, superseded), started.run_at)
         attempt.when_stopped = waits.end
         return waits
 

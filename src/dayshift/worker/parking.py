@@ -11,7 +11,8 @@ The moment before it is for what is answered at once: a child that takes millise
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from contextvars import Context
+from datetime import datetime, timedelta
 
 from dayshift.agents.effects import calling_thread
 from dayshift.agents.waiting import SHORT_SECONDS
@@ -25,16 +26,21 @@ from dayshift.worker.waits import Answer, OpenWaits, Waits
 
 MOMENT_SECONDS = 0.1
 LOOK_AGAIN_SECONDS = 0.5
+_WHOLE_MILLISECONDS = timedelta(milliseconds=1)  # as which the ledger keeps the times of tasks
 
 
 class AttemptWaits:
     """How one attempt waits: in memory at first, then parked."""
 
-    def __init__(self, attempt: Attempt, branches: Branches, waits: Waits, open_waits: OpenWaits) -> None:
+    def __init__(
+        self, attempt: Attempt, branches: Branches, waits: Waits, open_waits: OpenWaits, started_at: datetime
+    ) -> None:
+        """`started_at` is a moment by the ledger's clock that had come when this attempt was started."""
         self._attempt = attempt
         self._branches = branches
         self._waits = waits
         self._open = open_waits
+        self._passed = started_at + _WHOLE_MILLISECONDS
         self._waiting: dict[Branch, Effect] = {}
         self._threads: dict[Branch, int | None] = {}
         self._parked_on: list[Effect] = []
@@ -42,21 +48,26 @@ class AttemptWaits:
 
     async def until_due(self, wait: Effect) -> None:
         async with self._wait(wait):
-            await asyncio.sleep(_seconds_until(wait.due_at))
+            await asyncio.sleep(self._seconds_until(wait.due_at))
 
     async def answer(self, wait: Effect) -> Answer:
         answer = self._open.open(wait)
         self._waits.look_for(self._open)
-        alarm = None
-        if wait.due_at is not None:
-            alarm = asyncio.get_running_loop().call_later(_seconds_until(wait.due_at), self._waits.look_for, self._open)
+        asking = None if wait.due_at is None else asyncio.create_task(self._ask_from(wait.due_at), context=Context())
         try:
             async with self._wait(wait):
                 return await answer
         finally:
             self._open.close(wait)
-            if alarm is not None:
-                alarm.cancel()
+            if asking is not None:
+                asking.cancel()
+
+    async def _ask_from(self, moment: datetime) -> None:
+        """Look whether the time of a wait is over, from when it is so by this machine's clock until the ledger says so."""
+        await asyncio.sleep(self._seconds_until(moment))
+        while True:
+            self._waits.look_for(self._open)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     def end(self) -> None:
         """The attempt was told to stop: so are those who wait, also in threads, which nobody can cancel."""
@@ -101,7 +112,8 @@ class AttemptWaits:
         if not self._attempt.body_is_running or not self._is_body_held_up():
             return False
         if any(
-            wait.due_at is not None and _seconds_until(wait.due_at) < SHORT_SECONDS for wait in self._waiting.values()
+            wait.due_at is not None and self._seconds_until(wait.due_at) < SHORT_SECONDS
+            for wait in self._waiting.values()
         ):
             return False
         return self._branches.all_wait(self._waiting.__contains__)
@@ -111,7 +123,10 @@ class AttemptWaits:
         thread_id = self._attempt.body_thread_id
         return thread_id is None or thread_id in self._threads.values()
 
-
-def _seconds_until(moment: datetime | None) -> float:
-    """By this machine's clock, which may differ from the ledger's; the ledger has the last word."""
-    return 0.0 if moment is None else max(0.0, (moment - clock.now()).total_seconds())
+    def _seconds_until(self, moment: datetime | None) -> float:
+        """By this machine's clock, unless it had come by the ledger's when this attempt was started: a clock that is behind
+        would park what has just been woken.
+        """
+        if moment is None or moment <= self._passed:
+            return 0.0
+        return max(0.0, (moment - clock.now()).total_seconds())
