@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.verifier.oracle import Violation
+from tests.verifier.case import Violation
 from tests.verifier.report import text_of
 from tests.verifier.run import RECORD, Options, judge_again, kinds_of, verify
 

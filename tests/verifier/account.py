@@ -8,13 +8,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from tests.verifier.oracle import Case, Violation, judge
-from tests.verifier.programs import BOBS_CONCURRENCY, CAPPED_CONCURRENCY, Errand, Submit
+from tests.verifier.case import Case, Violation
+from tests.verifier.errand import BOBS_CONCURRENCY, CAPPED_CONCURRENCY, Errand, Submit
+from tests.verifier.histories import violations_of_histories
+from tests.verifier.oracle import judge
 from tests.verifier.record import LEDGER, PLANE, Answer, Entry, Hit, Record, grouped
+from tests.verifier.score import Known, joined, place_of, root_of
 
 WORKERS = ("worker.", "lone-worker.", "supervisor.", "machine.")
 FORGETTING = {"valkey.killed", "valkey.restarted", "valkey.emptied", "valkey.set-back"}
-EXPECTED = {"misuse": {422}, "retry": {202, 409}}
+EXPECTED = {"misuse": {422}, "retry": {202, 409}, "signal": {202, 409}}
 REFUSING = ("postgres.", "lone-gateway.")  # and whatever closes a door
 SETTLE_SECONDS = 5.0  # after a plane is back, before connections to it are
 SLACK_SECONDS = 0.5
@@ -31,6 +34,7 @@ def violations_of(record: Record) -> list[Violation]:
     found = [violation for case in cases.values() for violation in judge(case)]
     found += _strangers(record)
     found += _conversations(record, cases)
+    found += violations_of_histories(record, cases)
     found += _answers(record)
     found += _unplayed(record)
     found += _unrecovered(record)
@@ -40,23 +44,29 @@ def violations_of(record: Record) -> list[Violation]:
 
 
 def cases_of(record: Record) -> dict[str, Case]:
-    """What is known of each errand, gathered."""
-    rows = defaultdict(list)
+    """What is known of each errand, gathered. Of those that another calls, only what was called."""
+    rows, children = defaultdict(list), defaultdict(list)
     for row in record.rows:
         rows[row["input"]["label"]].append(row)
-    marks, sights, diary = (
+        if row["parent_id"] is not None:
+            children[row["parent_id"]].append(row)
+    marks, sights, diary, effects = (
         grouped(record.marks, "label"),
         grouped(record.sights, "label"),
         grouped(record.diary, "task_id"),
+        grouped(record.effects, "task_id"),
     )
+    known = _known(record)
     plane_lost_at = [hit.healed_at for hit in record.hits if hit.kind in FORGETTING]
     cases = {}
     for label, errand in record.errands.items():
         task_ids = record.task_ids.get(label, set())
+        if root_of(label) != label and not task_ids:
+            continue
         cases[label] = Case(
             errand=errand,
             task_ids=task_ids,
-            was_cancelled=label in record.cancelled,
+            was_cancelled=root_of(label) in record.cancelled,
             was_replayed=label in record.replayed,
             rows=rows.get(label, []),
             shown=next((record.shown[task_id] for task_id in task_ids if task_id in record.shown), None),
@@ -66,8 +76,18 @@ def cases_of(record: Record) -> dict[str, Case]:
             reading=record.readings.get(label),
             stream=record.streams.get(label),
             plane_lost_at=plane_lost_at,
+            effects=[effect for task_id in task_ids for effect in effects.get(task_id, [])],
+            children=[row for task_id in task_ids for row in children.get(task_id, [])],
+            known=known,
         )
     return cases
+
+
+def _known(record: Record) -> Known:
+    """What the journal says, of all errands."""
+    words = {place_of(effect.word): effect.word for effect in record.effects if effect.word is not None}
+    said = record.histories.values()
+    return Known(words, {history[n]: joined(history[: n + 1]) for history in said for n in range(len(history))})
 
 
 def _strangers(record: Record) -> Iterator[Violation]:
@@ -86,7 +106,7 @@ def _conversations(record: Record, cases: dict[str, Case]) -> Iterator[Violation
         text = f"{record.conversations_unfinished} conversations count something unfinished, and nothing is"
         yield Violation(kind="out of order", label="", text=text)
     for program in record.programs:
-        if program.kind != "conversation":
+        if program.errands[0].conversation is None:
             continue
         known = [cases[errand.label] for errand in program.errands if cases[errand.label].diary]
         line = sorted(known, key=lambda case: case.diary[0].seq)
@@ -95,13 +115,9 @@ def _conversations(record: Record, cases: dict[str, Case]) -> Iterator[Violation
             text = f"accepted in the order {[case.errand.label for case in line]}, asked for one after the other as {asked}"
             yield Violation(kind="out of order", label=asked[0], text=text)
         if asked is None:  # sent at once: whichever was committed first goes first
-            line = sorted(known, key=_first_start)
+            line = sorted(known, key=lambda case: case.first_start)
         for earlier, later in pairwise(line):
             yield from _in_turn(earlier, later)
-
-
-def _first_start(case: Case) -> float:
-    return next((entry.number for entry in case.diary if entry.status == "running"), float("inf"))
 
 
 def _in_turn(earlier: Case, later: Case) -> Iterator[Violation]:

@@ -6,25 +6,22 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import asyncpg
+import httpx2
 import msgspec
 
-from tests.verifier import diary
+from tests.verifier import inside
 from tests.verifier.client import Client
+from tests.verifier.errand import Errand, Program
 from tests.verifier.fleet import Fleet
 from tests.verifier.menu import MENU, strike
 from tests.verifier.plan import Planned
 from tests.verifier.player import Player
-from tests.verifier.programs import Errand, Program
-from tests.verifier.record import Record, seconds_of
+from tests.verifier.record import Record
 from tests.verifier.witness import Mark
 
 QUIET_SECONDS = 120.0
 LOOKS_AT_ONCE = 16
-READ_ROWS = """
-SELECT id, seq, status, attempt, failures, losses, worker_id, created_at, run_at, finished_at, error_code, error_message,
-    conversation, tenant, agent, priority, input, output FROM tasks ORDER BY seq
-"""
+PAGE = 3  # messages; so few that a history has several pages
 
 
 async def drive(
@@ -96,31 +93,17 @@ async def _until_quiet(playing: asyncio.Task[None], say: Callable[[str], None]) 
 
 
 async def _complete(record: Record, fleet: Fleet) -> None:
-    connection = await asyncpg.connect(fleet.postgres.url)
-    await _until_all_ended(connection)
-    record.rows = [_row(found) for found in await connection.fetch(READ_ROWS)]
-    record.diary = await diary.read(connection)
-    record.conversations_unfinished = await connection.fetchval(
-        "SELECT count(*) FROM conversations WHERE unfinished > 0"
-    )
-    await connection.close()
+    await inside.complete(record, fleet.postgres.url, QUIET_SECONDS)
     lines = (fleet.folder / "marks.jsonl").read_text().splitlines()
     record.marks = [msgspec.convert(json.loads(line), Mark) for line in lines]
+    async with httpx2.AsyncClient() as http:
+        calls = (await http.get(f"{fleet.provider_url}/_fake/calls")).json()["calls"]
+    record.answered = {call["last_message"].partition(" ")[0]: call["n_answered"] for call in calls}
     await _look_from_outside(record, fleet)
 
 
-async def _until_all_ended(connection: asyncpg.Connection) -> None:
-    """A task that nobody awaits may still run when the programs are over."""
-    try:
-        async with asyncio.timeout(QUIET_SECONDS):
-            while await connection.fetchval("SELECT count(*) FROM tasks WHERE finished_at IS NULL"):
-                await asyncio.sleep(0.2)
-    except TimeoutError:
-        return  # what has not ended is found by the account
-
-
 async def _look_from_outside(record: Record, fleet: Fleet) -> None:
-    """Every task once more over HTTP, and every stream that was followed once more from its beginning."""
+    """Every task once more over HTTP, every stream that was followed once more from its beginning, and what was said."""
     client = Client(fleet.doors, fleet.keys, Record())
     errands, places = record.errands, asyncio.Semaphore(LOOKS_AT_ONCE)
 
@@ -132,6 +115,9 @@ async def _look_from_outside(record: Record, fleet: Fleet) -> None:
         for label, task_ids in record.task_ids.items():
             for task_id in task_ids:
                 group.create_task(look(label, task_id))
+        for program in record.programs:
+            if program.kind == "talk" and program.errands[0].label in record.task_ids:
+                group.create_task(_read_history(client, record, program.errands[0]))
     await client.close()
 
 
@@ -145,12 +131,14 @@ async def _look_at(client: Client, record: Record, errand: Errand, task_id: str)
         record.streams[label] = [event async for event in stream]
 
 
-def _row(found: asyncpg.Record) -> dict[str, Any]:
-    row = dict(found)
-    row["id"] = f"task_{row['id']}"
-    row["worker_id"] = str(row["worker_id"]) if row["worker_id"] else None
-    for name in ("created_at", "run_at", "finished_at"):
-        row[name] = seconds_of(row[name]) if row[name] is not None else None
-    for name in ("input", "output"):
-        row[name] = json.loads(row[name]) if row[name] is not None else None
-    return row
+async def _read_history(client: Client, record: Record, errand: Errand) -> None:
+    """All pages of what its conversation holds, the oldest first."""
+    talk, after = errand.conversation or "", ""
+    history = record.histories[talk] = []
+    while True:
+        path = f"/v1/conversations/{talk}?order=asc&limit={PAGE}{after}"
+        reply = await client.ask("look", "GET", path, label=errand.label, tenant=errand.tenant, door=1)
+        history += [message["message"]["content"] for message in reply.body["data"]]
+        if not reply.body["has_more"]:
+            return
+        after = f"&after={reply.body['data'][-1]['id']}"

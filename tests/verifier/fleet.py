@@ -24,8 +24,8 @@ from tests.faults.postgres import DiskCannotBeFilled, Postgres
 from tests.faults.proxy import Proxy
 from tests.faults.valkey import Valkey
 from tests.verifier import diary, witness
+from tests.verifier.errand import BOBS_CONCURRENCY, CAPPED_CONCURRENCY, TENANTS
 from tests.verifier.keeper import Keeper
-from tests.verifier.programs import BOBS_CONCURRENCY, CAPPED_CONCURRENCY, TENANTS
 
 HERE = Path(__file__).parent
 AGENTS = HERE / "agents.py"
@@ -45,6 +45,7 @@ class Fleet:
         self.valkey = Valkey(folder / "valkey")
         self.keys: dict[str, str] = {}
         self.witness_port = 0
+        self.provider_url = ""
         self._ports = [steady_port(), steady_port()]
         self.door = Proxy((LOOPBACK, self._ports[1]), dialects.Http)
         self.worker_ledger: Proxy
@@ -66,7 +67,7 @@ class Fleet:
     async def start(self) -> None:
         """Engines, ways, schema, diary, keys; then every process, until both doors are ready; then the settings."""
         await self._start_engines()
-        await self._start_witness()
+        await self._start_world()
         await self._dayshift("migrate")
         connection = await asyncpg.connect(self.postgres.url)
         await diary.install(connection)
@@ -129,6 +130,7 @@ class Fleet:
             "DAYSHIFT_HOST": LOOPBACK,
             "DAYSHIFT_LOG": "json",
             "OPENAI_API_KEY": "not-used",
+            "OPENAI_BASE_URL": f"{self.provider_url}/v1",
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",  # the tree that this file lies in
             witness.PORT_VARIABLE: str(self.witness_port),
         }
@@ -151,15 +153,16 @@ class Fleet:
         await connection.execute("SELECT pg_reload_conf()")
         await connection.close()
 
-    async def _start_witness(self) -> None:
+    async def _start_world(self) -> None:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.verifier.witness", str(self.folder / "marks.jsonl"),
+            sys.executable, "-m", "tests.verifier.world", str(self.folder / "marks.jsonl"),
             stdout=asyncio.subprocess.PIPE, cwd=ROOT,
         )  # fmt: skip
         self._closing.push_async_callback(process.wait)
         self._closing.callback(process.terminate)
         assert process.stdout is not None
         self.witness_port = int(await process.stdout.readline())
+        self.provider_url = (await process.stdout.readline()).decode().strip()
 
     async def _dayshift(self, *arguments: str) -> str:
         process = await asyncio.create_subprocess_exec(

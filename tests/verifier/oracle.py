@@ -7,20 +7,16 @@ What a lost worker explains: every attempt that the ledger's diary shows as take
 and one mark of it may come after its successor's first: the one that was on its way when the process was stopped.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
-from msgspec import Struct, field
+from tests.verifier.case import FINAL, IN_FLIGHT, Case, Check, Fault, Violation
+from tests.verifier.errand import MAX_ATTEMPTS, result_of
+from tests.verifier.record import Entry, Event
+from tests.verifier.score_oracle import CHECKS_OF_SCORES
 
-from tests.verifier.programs import MAX_ATTEMPTS, Errand, result_of
-from tests.verifier.record import Entry, Event, Sight
-from tests.verifier.witness import Mark
-
-FINAL = frozenset({"succeeded", "failed", "cancelled"})
 FINAL_EVENTS = {f"task.{status}" for status in FINAL}
-IN_FLIGHT = 1  # marks that a stopped process may have had on their way
 NEVER_DUE_SECONDS = 600.0
 SAME_MOMENT_SECONDS = 0.001
 LATE_MICROSECONDS = 1_000_000  # numbers of events are microseconds
@@ -33,52 +29,12 @@ CHANGES = {
     ("running", "succeeded"),
     ("running", "failed"),
     ("running", "cancelled"),
+    ("running", "waiting"),
+    ("waiting", "queued"),
+    ("waiting", "running"),
+    ("waiting", "cancelled"),
     ("failed", "queued"),
 }
-
-
-class Violation(Struct, frozen=True, kw_only=True):
-    """Something that must never happen. `kind` is one of KINDS; `at` says when, as far as that can be said."""
-
-    kind: str
-    label: str
-    text: str
-    task_id: str = ""
-    at: float = 0.0
-
-
-class Case(Struct, kw_only=True):
-    """All that is known of one errand."""
-
-    errand: Errand
-    task_ids: set[str]
-    was_cancelled: bool = False
-    was_replayed: bool = False
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    shown: dict[str, Any] | None = None
-    diary: list[Entry] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    sights: list[Sight] = field(default_factory=list)
-    reading: list[Event] | None = None
-    stream: list[Event] | None = None
-    plane_lost_at: list[float] = field(default_factory=list)
-
-    @property
-    def row(self) -> dict[str, Any]:
-        return self.rows[0]
-
-    @property
-    def starts(self) -> dict[int, Entry]:
-        return {entry.attempt: entry for entry in self.diary if entry.status == "running"}
-
-    @property
-    def lost_attempts(self) -> set[int]:
-        """Those that another has taken over."""
-        return {entry.attempt - 1 for entry in self.diary if (entry.old_status, entry.status) == ("running", "running")}
-
-
-Fault = tuple[str, str]
-Check = Callable[[Case], Iterator[Fault]]
 
 
 def judge(case: Case) -> list[Violation]:
@@ -86,7 +42,8 @@ def judge(case: Case) -> list[Violation]:
     task_id = next(iter(case.task_ids), "")
     faults = list(_existence(case))
     if len(case.rows) == 1:
-        faults += [fault for check in CHECKS for fault in check(case)]
+        of_its_kind = CHECKS_OF_STEPS if case.errand.score is None else CHECKS_OF_SCORES
+        faults += [fault for check in (*CHECKS, *of_its_kind) for fault in check(case)]
     return [Violation(kind=kind, label=case.errand.label, task_id=task_id, text=text) for kind, text in faults]
 
 
@@ -115,11 +72,8 @@ def _result(case: Case) -> Iterator[Fault]:
         yield "wrong result", "it was cancelled, and nobody asked for that"
     if status != "cancelled" and case.was_cancelled and errand.delay_seconds > NEVER_DUE_SECONDS:
         yield "wrong result", f"it was cancelled long before it was due, and it is {status}"
-    if status == "succeeded":
-        if row["output"] != result_of(errand.label, errand.steps):
-            yield "wrong result", f"its result is {row['output']!r}"
-        if errand.broken and not case.was_replayed:
-            yield "wrong result", "it succeeded, and must fail until it is mended"
+    if status == "succeeded" and errand.broken and not case.was_replayed:
+        yield "wrong result", "it succeeded, and must fail until it is mended"
     if status == "failed":
         if not errand.broken or case.was_replayed:
             yield "wrong result", f"it failed ({row['error_code']}: {row['error_message']}), and must not"
@@ -197,7 +151,7 @@ def _failures(case: Case) -> Iterator[Fault]:
 def _one_at_a_time(case: Case) -> Iterator[Fault]:
     """No attempt acts once its successor has begun, beyond what was on its way."""
     newest, late = 0, Counter[int]()
-    for mark in case.marks:
+    for mark in case.emitted:
         if mark.attempt < newest:
             late[mark.attempt] += 1
         newest = max(newest, mark.attempt)
@@ -212,19 +166,19 @@ def _one_at_a_time(case: Case) -> Iterator[Fault]:
 
 def _nothing_after_the_end(case: Case) -> Iterator[Fault]:
     if case.row["status"] in FINAL:
-        after = [mark for mark in case.marks if mark.at > case.row["finished_at"]]
+        after = [mark for mark in case.emitted if mark.at > case.row["finished_at"]]
         last_lost = case.row["attempt"] in case.lost_attempts
         if len(after) > IN_FLIGHT or (after and case.row["status"] == "succeeded" and not last_lost):
-            marks = [(mark.kind, mark.attempt, mark.step) for mark in after]
+            marks = [(mark.kind, mark.attempt, mark.step, mark.what) for mark in after]
             yield "two at once", f"it had ended, and still left marks {marks}"
 
 
 def _effects(case: Case) -> Iterator[Fault]:
-    """Each attempt that the ledger granted does each step at most once, in order, in the process that holds it."""
-    done = Counter((mark.kind, mark.attempt, mark.step) for mark in case.marks)
-    for (kind, attempt, step), count in done.items():
+    """Each attempt that the ledger granted does each thing at most once, in the process that holds it."""
+    done = Counter((mark.kind, mark.attempt, mark.what or mark.step) for mark in case.marks)
+    for (kind, attempt, what), count in done.items():
         if count > 1:
-            yield "side effect", f"attempt {attempt} did {kind} {step} {count} times"
+            yield "side effect", f"attempt {attempt} did {kind} {what} {count} times"
     for attempt in {mark.attempt for mark in case.marks}:
         marks = [mark for mark in case.marks if mark.attempt == attempt]
         start = case.starts.get(attempt)
@@ -232,13 +186,28 @@ def _effects(case: Case) -> Iterator[Fault]:
             yield "side effect", f"attempt {attempt} acted, and the ledger never granted it"
         elif any(mark.pid != start.pid for mark in marks):
             yield "side effect", f"attempt {attempt} was granted to {start.pid}, and {[m.pid for m in marks]} acted"
-        steps = [mark.step for mark in marks if mark.kind == "effect"]
+    if case.row["status"] == "succeeded":
+        ends = [mark for mark in case.marks if (mark.attempt, mark.kind) == (case.row["attempt"], "end")]
+        if len(ends) != 1:
+            yield "side effect", f"the attempt that succeeded said {len(ends)} times that it ends"
+
+
+def _steps(case: Case) -> Iterator[Fault]:
+    """Without a journal each attempt does all steps, in order."""
+    steps_by_attempt = defaultdict(list)
+    for mark in case.marks:
+        if mark.kind == "effect":
+            steps_by_attempt[mark.attempt].append(mark.step)
+    for attempt, steps in steps_by_attempt.items():
         if steps != list(range(len(steps))):
             yield "side effect", f"attempt {attempt} did its steps in the order {steps}"
-    if case.row["status"] == "succeeded":
-        last = [mark.kind for mark in case.marks if mark.attempt == case.row["attempt"]]
-        if last.count("effect") != case.errand.steps or last.count("end") != 1:
-            yield "side effect", f"the attempt that succeeded left {dict(Counter(last))}"
+    row, errand = case.row, case.errand
+    if row["status"] == "succeeded":
+        last = steps_by_attempt[row["attempt"]]
+        if len(last) != errand.steps:
+            yield "side effect", f"the attempt that succeeded did {len(last)} of {errand.steps} steps"
+        if row["output"] != result_of(errand.label, errand.steps):
+            yield "wrong result", f"its result is {row['output']!r}"
 
 
 def _stream(case: Case) -> Iterator[Fault]:
@@ -298,3 +267,4 @@ CHECKS: tuple[Check, ...] = (
     _effects,
     _stream,
 )
+CHECKS_OF_STEPS: tuple[Check, ...] = (_steps,)

@@ -6,9 +6,10 @@ from typing import Any, assert_never
 
 from tests.verifier import witness
 from tests.verifier.client import Client
-from tests.verifier.programs import (
+from tests.verifier.errand import (
     DOORS,
     Act,
+    Answer,
     Await,
     Cancel,
     Errand,
@@ -16,6 +17,7 @@ from tests.verifier.programs import (
     Misuse,
     Program,
     Replay,
+    Signal,
     Submit,
     SubmitAtOnce,
     SubmitBatch,
@@ -61,6 +63,7 @@ class _Part:
         self._record = record
         self._witness_port = witness_port
         self._ids: dict[str, str] = {}
+        self._answered: set[str] = set()  # waits
         self.now = "the beginning"
 
     async def act(self, act: Act) -> None:
@@ -85,6 +88,12 @@ class _Part:
                 await self._await_end(label)
             case Replay(label):
                 await self._replay(label)
+            case Signal(label, name, payload, after_seconds, repeats):
+                await asyncio.sleep(after_seconds)
+                await self._signal(label, name, {"payload": payload}, repeats)
+            case Answer(label, name, payload, repeats):
+                wait_id = await self._until_it_waits(label, name)
+                await self._signal(label, name, {"payload": payload, "wait_id": wait_id}, repeats)
             case _:
                 assert_never(act)
 
@@ -146,6 +155,38 @@ class _Part:
         )
         if reply.status != 202 and not (reply.status == 409 and reply.was_repeated):
             raise Unexpected(f"retry of {label}: {reply.status} {reply.body}")
+
+    async def _signal(self, label: str, name: str, body: dict[str, Any], repeats: int) -> None:
+        """All at once. One is taken; of the others, without a wait's id, some may come after it was heard (409)."""
+        asking = [
+            self._client.ask(
+                "signal",
+                "POST",
+                f"{self._path(label)}/signals/{name}",
+                label=label,
+                tenant=self._errands[label].tenant,
+                door=nth % DOORS,
+                body=body,
+            )
+            for nth in range(1 + repeats)
+        ]
+        replies = await asyncio.gather(*asking)
+        was_taken = any(reply.status == 202 or reply.was_repeated for reply in replies)
+        allowed = {202} if "wait_id" in body else {202, 409}
+        if not was_taken or any(reply.status not in allowed for reply in replies):
+            raise Unexpected(f"signal {name} to {label}: {[(reply.status, reply.body) for reply in replies]}")
+
+    async def _until_it_waits(self, label: str, name: str) -> str:
+        """The id of a wait of that name that was not answered yet."""
+        while True:
+            reply = await self._ask("look", "GET", self._path(label), self._errands[label])
+            waiting_for = reply.body.get("waiting_for") or {}
+            if waiting_for.get("name") == name and waiting_for["id"] not in self._answered:
+                self._answered.add(waiting_for["id"])
+                return str(waiting_for["id"])
+            if reply.body["status"] in FINAL:
+                raise Unexpected(f"{label} ended as {reply.body['status']} and never waited for {name!r}")
+            await asyncio.sleep(0.2)
 
     async def _follow(self, label: str, hang_up_after: int) -> None:
         """Read to the final event, at one door after the other; every connection resumes where the last one stopped."""

@@ -1,119 +1,28 @@
 """Random programs: what the clients of a run do. A pure function of the seed, one program at a time.
 
-A program is a few *errands* (tasks to come) and a line of *acts* on them that are played in order. What an errand must
-come to follows from its own fields and from the acts on it (see oracle.py), never from what happens to be faulty.
+A program is a few errands and a line of acts on them that are played in order (see errand.py).
 """
 
 import random
-from hashlib import sha256
 
-from msgspec import Struct
+from tests.verifier.durable_programs import DURABLE_KINDS, Made, watch
+from tests.verifier.errand import (
+    DOORS,
+    MAX_ATTEMPTS,
+    TENANTS,
+    Act,
+    Await,
+    Cancel,
+    Errand,
+    Misuse,
+    Program,
+    Replay,
+    Submit,
+    SubmitAtOnce,
+    SubmitBatch,
+)
 
-TENANTS = ("ada", "bob", "cyd")
-BOBS_CONCURRENCY = 4  # bob's tasks run at most so many at once
-CAPPED_CONCURRENCY = 3  # so do those of the agent `capped`
-MAX_ATTEMPTS = 3  # of the agents; a task that fails so often is a dead letter
 PROBE_SECONDS = 0.25
-DOORS = 2  # the supervised gateways, and the lone one
-
-
-class Errand(Struct, frozen=True, kw_only=True):
-    """One task to come. Its label is its idempotency key, and what the witness knows it by."""
-
-    label: str
-    agent: str = "steps"
-    tenant: str = "ada"
-    steps: int = 2
-    step_ms: int = 50
-    fails: int = 0  # so many of its attempts fail
-    broken: bool = False  # every attempt fails, until a person mends it
-    priority: int = 5
-    conversation: str | None = None
-    delay_seconds: float = 0.0
-
-    def body(self) -> dict[str, object]:
-        """The request that submits it."""
-        fields: dict[str, object] = {"agent": self.agent, "input": self.input(), "priority": self.priority}
-        if self.conversation is not None:
-            fields["conversation"] = self.conversation
-        if self.delay_seconds:
-            fields["delay"] = self.delay_seconds
-        return fields
-
-    def input(self) -> dict[str, object]:
-        names = ("label", "steps", "step_ms", "fails", "broken")
-        return {name: getattr(self, name) for name in names}
-
-
-class Submit(Struct, frozen=True, tag=True):
-    """Submit one by one, each after the answer for the one before; `repeats` times more with the same key, at both doors.
-
-    `waits_seconds`: ask the answer to wait so long for the task's end (`Prefer: wait`).
-    """
-
-    labels: tuple[str, ...]
-    repeats: int = 0
-    waits_seconds: int = 0
-
-
-class SubmitAtOnce(Struct, frozen=True, tag=True):
-    """Submit all at the same moment, at both doors."""
-
-    labels: tuple[str, ...]
-
-
-class SubmitBatch(Struct, frozen=True, tag=True):
-    labels: tuple[str, ...]
-
-
-class Misuse(Struct, frozen=True, tag=True):
-    """Submit another body with the same key: it must be refused."""
-
-    label: str
-
-
-class Cancel(Struct, frozen=True, tag=True):
-    label: str
-    after_seconds: float
-
-
-class Follow(Struct, frozen=True, tag=True):
-    """Read the event stream to its end; hang up after so many events each time, and resume at the other door."""
-
-    label: str
-    hang_up_after: int
-
-
-class Await(Struct, frozen=True, tag=True):
-    """Long-poll until it has ended."""
-
-    label: str
-
-
-class Replay(Struct, frozen=True, tag=True):
-    """Wait for the dead letter, mend what broke it, and retry it."""
-
-    label: str
-
-
-Act = Submit | SubmitAtOnce | SubmitBatch | Misuse | Cancel | Follow | Await | Replay
-
-
-class Program(Struct, frozen=True, kw_only=True):
-    number: int
-    at_seconds: float
-    door: int
-    kind: str
-    errands: tuple[Errand, ...]
-    acts: tuple[Act, ...]
-
-
-def result_of(label: str, steps: int) -> str:
-    """What an errand must return: a chain over its steps, so that a step left out or done out of turn shows."""
-    chain = label
-    for step in range(steps):
-        chain = sha256(f"{chain}:{step}".encode()).hexdigest()[:16]
-    return chain
 
 
 def make_programs(seed: int, count: int, seconds: float) -> list[Program]:
@@ -154,9 +63,6 @@ def make_probes(seed: int, seconds: float) -> list[Program]:
     return probes
 
 
-Made = tuple[list[Errand], list[Act]]
-
-
 def _errand(dice: random.Random, label: str, **fields: object) -> Errand:
     """An errand with random work: mostly short, now and then long enough to outlive a lost lease."""
     agent = dice.choices(["steps", "capped", "plain_steps"], [8, 1, 2])[0]
@@ -174,7 +80,7 @@ def _errand(dice: random.Random, label: str, **fields: object) -> Errand:
 
 def _single(dice: random.Random, name: str) -> Made:
     errand = _errand(dice, f"{name}-0")
-    return [errand], [Submit((errand.label,), waits_seconds=dice.choice([0, 0, 1, 8])), _watch(dice, errand.label)]
+    return [errand], [Submit((errand.label,), waits_seconds=dice.choice([0, 0, 1, 8])), watch(dice, errand.label)]
 
 
 def _repeated(dice: random.Random, name: str) -> Made:
@@ -204,12 +110,12 @@ def _conversation(dice: random.Random, name: str) -> Made:
 
 def _delayed(dice: random.Random, name: str) -> Made:
     errand = _errand(dice, f"{name}-0", delay_seconds=round(dice.uniform(0.2, 8), 2))
-    return [errand], [Submit((errand.label,)), _watch(dice, errand.label)]
+    return [errand], [Submit((errand.label,)), watch(dice, errand.label)]
 
 
 def _failing(dice: random.Random, name: str) -> Made:
     errand = _errand(dice, f"{name}-0", fails=dice.randint(1, MAX_ATTEMPTS - 1))
-    return [errand], [Submit((errand.label,)), _watch(dice, errand.label)]
+    return [errand], [Submit((errand.label,)), watch(dice, errand.label)]
 
 
 def _dead_letter(dice: random.Random, name: str) -> Made:
@@ -227,11 +133,7 @@ def _cancelled_running(dice: random.Random, name: str) -> Made:
     agent = dice.choice(["steps", "steps", "plain_steps"])
     errand = _errand(dice, f"{name}-0", agent=agent, steps=dice.randint(2, 12), step_ms=dice.randint(50, 500))
     cancel = Cancel(errand.label, dice.uniform(0, 3))
-    return [errand], [Submit((errand.label,)), cancel, _watch(dice, errand.label)]
-
-
-def _watch(dice: random.Random, label: str) -> Act:
-    return Follow(label, dice.choice([1, 2, 3, 1000])) if dice.random() < 0.5 else Await(label)
+    return [errand], [Submit((errand.label,)), cancel, watch(dice, errand.label)]
 
 
 KINDS = (
@@ -244,4 +146,5 @@ KINDS = (
     ("dead_letter", 6, _dead_letter),
     ("cancelled_queued", 4, _cancelled_queued),
     ("cancelled_running", 8, _cancelled_running),
+    *DURABLE_KINDS,
 )

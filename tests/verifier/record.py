@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from tests.verifier.programs import Errand, Program
+from tests.verifier.errand import Errand, Program
 from tests.verifier.witness import Mark
 
 
@@ -42,6 +42,19 @@ class Event(Struct, frozen=True, kw_only=True):
     number: int
     type: str
     data: dict[str, Any]
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """A row of the journal. `word` is what it says, if its result is one (score.py)."""
+
+    task_id: str
+    id: str
+    kind: str
+    name: str
+    status: str
+    attempt: int
+    replayed_by: int | None = None
+    word: str | None = None
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -102,11 +115,16 @@ class Record(Struct, kw_only=True):
     rows: list[dict[str, Any]] = field(default_factory=list)
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)  # by task id, over HTTP at the end
     diary: list[Entry] = field(default_factory=list)
+    effects: list[Recorded] = field(default_factory=list)
+    answered: dict[str, int] = field(default_factory=dict)  # how often the provider answered, by place
+    histories: dict[str, list[str]] = field(default_factory=dict)  # what conversations hold at the end, over HTTP
     conversations_unfinished: int = 0
 
     @property
     def errands(self) -> dict[str, Errand]:
-        return {errand.label: errand for program in self.programs for errand in program.errands}
+        """By label: those of the programs, and those that they call."""
+        asked_for = [errand for program in self.programs for errand in program.errands]
+        return {errand.label: errand for asked in asked_for for errand in asked.family()}
 
 
 def seconds_of(moment: datetime) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tests.verifier.oracle import Violation
+from tests.verifier.case import Violation
 from tests.verifier.record import Record
 from tests.verifier.recovery import Recovery
 
@@ -27,6 +27,9 @@ NEVER = (
     "stream",
     "answer",
     "cap",
+    "journal",
+    "paid twice",
+    "history",
 )
 
 
@@ -41,7 +44,26 @@ def figures_of(record: Record, violations: list[Violation], recoveries: list[Rec
         "faults_by_kind": dict(sorted(Counter(hit.kind for hit in record.hits).items())),
         "recoveries": msgspec.to_builtins(recoveries),
         "answers": dict(sorted(Counter(_answer(answer.status, answer.trouble) for answer in record.answers).items())),
+        "work": work_of(record),
         "violations": {kind: found[kind] for kind in NEVER},
+    }
+
+
+def work_of(record: Record) -> dict[str, int]:
+    """What durable errands did in the world and had recorded, and what they did again.
+
+    What was recorded and done again is a violation ("paid twice"); the rest had not been recorded when its process was hit.
+    """
+    spoken = Counter("llm" if effect.kind == "llm" else "acts" for effect in record.effects if effect.word)
+    done = Counter(mark.kind for mark in record.marks)
+    return {
+        "calls_answered": sum(record.answered.values()),
+        "calls_recorded": spoken["llm"],
+        "calls_answered_again": sum(max(0, count - 1) for count in record.answered.values()),
+        "acts_done": done["act"],
+        "acts_recorded": spoken["acts"],
+        "replayed": sum(effect.replayed_by is not None for effect in record.effects),
+        "parked": sum(entry.status == "waiting" for entry in record.diary),
     }
 
 
@@ -53,6 +75,7 @@ def text_of(figures: dict[str, Any]) -> str:
     work = f"{figures['programs']} programs, {figures['tasks']} tasks, {figures['attempts']} attempts"
     lines = [
         f"{work} ({figures['losses']} lost with their worker), {figures['faults']} faults",
+        _work_line(figures["work"], figures["violations"]["paid twice"]),
         f"answers: {', '.join(f'{count} x {what}' for what, count in figures['answers'].items())}",
         "",
         f"{'fault':30}{'times':>6}  {'recovery':8}{'of':>5}{'p50':>8}{'p99':>8}   undisturbed{'of':>5}{'p50':>8}{'p99':>8}",
@@ -62,6 +85,15 @@ def text_of(figures: dict[str, Any]) -> str:
         lines.append(f"{kind:30}{count:>6}  {_recovery_line(recoveries.get(kind))}")
     lines += ["", *(f"{kind:30}{count:>6}" for kind, count in figures["violations"].items())]
     return "\n".join(lines)
+
+
+def _work_line(work: dict[str, int], paid_twice: int) -> str:
+    return (
+        f"journal: {work['calls_recorded']} LLM calls, {work['acts_recorded']} steps and tools recorded, {work['replayed']} "
+        f"replayed; {work['parked']} parks\n"
+        f"paid twice: recorded {paid_twice}; answered and not yet recorded {work['calls_answered_again']} calls; "
+        f"acted and not yet recorded {work['acts_done'] - work['acts_recorded']} steps and tools"
+    )
 
 
 def _recovery_line(known: dict[str, Any] | None) -> str:
@@ -97,6 +129,7 @@ def _evidence(record: Record, violation: Violation) -> dict[str, Any]:
         "rows": rows,
         "diary": msgspec.to_builtins(entries),
         "marks": [msgspec.to_builtins(mark) for mark in record.marks if mark.label == label],
+        "effects": [msgspec.to_builtins(e) for e in record.effects if e.task_id in {row["id"] for row in rows}],
         "answers": [msgspec.to_builtins(answer) for answer in record.answers if answer.label == label],
         "sights": [msgspec.to_builtins(sight) for sight in record.sights if sight.label == label],
         "reading": msgspec.to_builtins(record.readings.get(label)),

@@ -9,12 +9,13 @@ import msgspec
 from msgspec import Struct
 
 from tests.verifier.account import violations_of
+from tests.verifier.case import Violation
 from tests.verifier.driver import drive
+from tests.verifier.errand import Program
 from tests.verifier.fleet import Fleet
 from tests.verifier.menu import MENU
-from tests.verifier.oracle import Violation
 from tests.verifier.plan import Kind, make_plan
-from tests.verifier.programs import Program, make_probes, make_programs
+from tests.verifier.programs import make_probes, make_programs
 from tests.verifier.record import Record
 from tests.verifier.recovery import recoveries_of
 from tests.verifier.report import figures_of, keep_evidence

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.verifier.account import violations_of
-from tests.verifier.programs import CAPPED_CONCURRENCY, Errand, Program, Submit, SubmitAtOnce, result_of
+from tests.verifier.errand import CAPPED_CONCURRENCY, Errand, Program, Submit, SubmitAtOnce, result_of
 from tests.verifier.record import Answer, Entry, Event, Hit, Record, Sight
 from tests.verifier.run import Options, judge_again, judge_run, record_run
 from tests.verifier.witness import Mark
