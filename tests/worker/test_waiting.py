@@ -76,6 +76,26 @@ async def test_a_signal_that_comes_before_its_wait_is_kept(house):
     assert (bytes(task.output), task.attempt) == (b"[1]", 1)
 
 
+async def test_a_task_is_not_parked_before_somebody_looked_for_what_came_earlier(house, monkeypatch):
+    """The count of wake-ups that an attempt is started with has the signal in it that woke it; only a look finds it."""
+    may_look, look = asyncio.Event(), house.ledger.waits.look
+
+    async def look_late(*arguments):
+        await may_look.wait()
+        return await look(*arguments)
+
+    async with working(house):
+        task_id = await house.submit("asks_leave")
+        await parked(house, task_id)
+        monkeypatch.setattr(house.ledger.waits, "look", look_late)
+        await say(house, task_id, b"1")
+        await until(lambda: entries(task_id) == 2)
+        await asyncio.sleep(3 * parking.MOMENT_SECONDS)  # in which it would be parked, for good
+        may_look.set()
+        task = await house.finished(task_id)
+    assert (bytes(task.output), task.attempt) == (b"[1]", 2)
+
+
 async def test_a_double_click_never_approves_the_next_thing(house):
     async with working(house):
         task_id = await house.submit("asks_leave", times=2)
@@ -89,6 +109,7 @@ async def test_a_double_click_never_approves_the_next_thing(house):
         task = await house.finished(task_id)
         with pytest.raises(Conflict):
             await say(house, task_id, b"5")
+        assert (await say(house, task_id, b"6", first.id)).is_repeat, "also once the task has ended"
     assert bytes(task.output) == b"[1,4]"
 
 

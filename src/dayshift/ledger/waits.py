@@ -13,6 +13,9 @@ becomes a queued task instead of a waiting one if the row says another number by
     look, say, then park   `wakes` differs: the task is queued, and looks again
     park, then say         the task is `waiting`: it is queued
 
+So an attempt is not parked on a wait before a look that began after that wait was opened (`worker/waits.py`): the `wakes` that
+it was started with count what came earlier, and nobody has looked for that yet.
+
 **A signal answers one wait.** It is bound to a wait under the lock of the task's row, at once if one is open and else when one
 opens; a wait that times out does so under the same lock, and only if nothing is bound to it. So it is never both.
 
@@ -30,7 +33,7 @@ from dayshift.domain import ids
 from dayshift.domain.child import ChildEnd
 from dayshift.domain.effect import Effect
 from dayshift.domain.errors import Conflict, NotFound
-from dayshift.domain.signal import Ruling, Wait, rule
+from dayshift.domain.signal import Wait, rule
 from dayshift.domain.task import Place, Status
 from dayshift.ledger.database import Connection, Database, columns
 from dayshift.ledger.effects import EffectAnswer
@@ -120,9 +123,12 @@ class Waits:
             row = await connection.fetchrow(SQL["lock_for_signal"], identity, tenant)
             if row is None:
                 raise NotFound(f"There is no task {task}.")
-            if Status(row["status"]) in {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED}:
+            said = await self._said(connection, identity, name)
+            if Status(row["status"]) in {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED} and (
+                wanted is None or wanted not in said
+            ):
                 raise Conflict(f"Task {task} is {row['status']}, and hears no signals any more.", code="task_finished")
-            ruling = await self._rule(connection, identity, name, wanted)
+            ruling = rule(name, await self._waits_of(connection, identity, name), said, wanted)
             if ruling.is_repeat:
                 return Sent(is_repeat=True, woken=[])
             await connection.execute(
@@ -183,17 +189,15 @@ class Waits:
             found.setdefault(task_id(row["task_id"]), {})[f"{ids.EFFECT}{row['id']}"] = _answer(row)
         return found
 
-    async def _rule(self, connection: Connection, task: str, name: str, wait_id: str | None) -> Ruling:
+    async def _said(self, connection: Connection, task: str, name: str) -> dict[str | None, bool]:
+        """Of each signal of that name, by the wait that it answers: whether it is unread."""
         await connection.execute(SQL["bind_signals"], [task])
-        said = {
-            None if row["wait_id"] is None else str(row["wait_id"]): row["is_unread"]
-            for row in await connection.fetch(SQL["signals_of_name"], task, name)
-        }
-        waits = [
-            Wait(str(row["id"]), row["status"] == "started")
-            for row in await connection.fetch(SQL["waits_of_name"], task, name)
-        ]
-        return rule(name, waits, said, wait_id)
+        rows = await connection.fetch(SQL["signals_of_name"], task, name)
+        return {None if row["wait_id"] is None else str(row["wait_id"]): row["is_unread"] for row in rows}
+
+    async def _waits_of(self, connection: Connection, task: str, name: str) -> list[Wait]:
+        rows = await connection.fetch(SQL["waits_of_name"], task, name)
+        return [Wait(str(row["id"]), row["status"] == "started") for row in rows]
 
 
 def _answer(row: asyncpg.Record) -> bytes | ChildEnd:

@@ -109,7 +109,7 @@ class AttemptWaits:
             self._park_in(LOOK_AGAIN_SECONDS)
 
     def _may_park(self) -> bool:
-        if not self._attempt.body_is_running or not self._is_body_held_up():
+        if not self._attempt.body_is_running or not self._is_body_held_up() or not self._open.are_looked_for:
             return False
         if any(
             wait.due_at is not None and self._seconds_until(wait.due_at) < SHORT_SECONDS

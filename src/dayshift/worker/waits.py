@@ -27,13 +27,18 @@ Answer = bytes | ChildEnd | None
 
 
 class OpenWaits:
-    """Those of one attempt, by the ids of their effects. `wakes` is what the last look counted."""
+    """Those of one attempt, by the ids of their effects. `wakes` is what the last look counted.
+
+    Until a look that began after a wait was opened has ended, nobody knows whether its answer is there already: a signal that
+    came before the attempt was started is counted in the first `wakes`.
+    """
 
     def __init__(self, look: Look, wakes: int, on_superseded: Callable[[], None]) -> None:
         self.look = look
         self.wakes = wakes
         self._on_superseded = on_superseded
         self._answers: dict[str, asyncio.Future[Answer]] = {}
+        self._looked_for: set[str] = set()
 
     def open(self, wait: Effect) -> asyncio.Future[Answer]:
         """Where the answer of a wait will be."""
@@ -42,17 +47,28 @@ class OpenWaits:
 
     def close(self, wait: Effect) -> None:
         self._answers.pop(wait.id, None)
+        self._looked_for.discard(wait.id)
 
     @property
     def is_empty(self) -> bool:
         return not self._answers
 
-    def hear(self, seen: Seen | None) -> None:
-        """What a look found. None: this attempt does not run any more, by the ledger."""
+    @property
+    def are_looked_for(self) -> bool:
+        """Whether the last look saw all of them open."""
+        return self._answers.keys() <= self._looked_for
+
+    def now_open(self) -> list[str]:
+        """The waits that a look which begins now will see."""
+        return list(self._answers)
+
+    def hear(self, looked_for: list[str], seen: Seen | None) -> None:
+        """What a look for these waits found. None: this attempt does not run any more, by the ledger."""
         if seen is None:
             self._on_superseded()
             return
         self.wakes = seen.wakes
+        self._looked_for.update(self._answers.keys() & looked_for)
         for wait_id, said in seen.answers.items():
             answer = self._answers.get(wait_id)
             if answer is not None and not answer.done():
@@ -94,10 +110,11 @@ class Waits:
                 looking = list(self._due)[:MOST_A_LOOK]
                 for waits in looking:
                     del self._due[waits]
+                looked_for = [waits.now_open() for waits in looking]
                 looks = [waits.look for waits in looking]
                 found = await until_answered(partial(self._ledger.waits.look, looks, _TIMED_OUT))
-                for waits, seen in zip(looking, found, strict=True):
-                    waits.hear(seen)
+                for waits, open_then, seen in zip(looking, looked_for, found, strict=True):
+                    waits.hear(open_then, seen)
         finally:
             self._is_looking = False
 
