@@ -83,6 +83,7 @@ def _row(label: str, ended: float, attempt: int, losses: int) -> dict[str, objec
         "finished_at": ended,
         "error_code": None,
         "error_message": None,
+        "parent_id": None,
     }
 
 
