@@ -1,11 +1,13 @@
 """A seed reproduces its schedule: what clients do and what fails are functions of it, and of nothing else."""
 
 from itertools import pairwise
+from typing import get_args
 
 from tests.verifier.menu import MENU
 from tests.verifier.plan import make_plan
 from tests.verifier.programs import KINDS, make_programs
 from tests.verifier.recovery import percentile
+from tests.verifier.score import AnyMove, moves_of
 
 KINDS_OF_FAULT = [kind for kind, _ in MENU.values()]
 
@@ -34,8 +36,16 @@ def test_an_hour_has_every_kind_of_program_and_a_thousand_faults_of_every_kind()
 
 
 def test_labels_are_given_once() -> None:
-    labels = [errand.label for program in make_programs(7, 2000, 60) for errand in program.errands]
+    programs = make_programs(7, 2000, 60)
+    labels = [one.label for program in programs for errand in program.errands for one in errand.family()]
     assert len(labels) == len(set(labels))
+
+
+def test_scores_have_every_move_and_name_each_once() -> None:
+    scores = [errand.score for program in make_programs(7, 2000, 60) for errand in program.errands if errand.score]
+    moves = [list(moves_of(score)) for score in scores]
+    assert {type(move) for score in moves for move in score} == set(get_args(AnyMove))
+    assert all(len({move.id for move in score}) == len(score) for score in moves)
 
 
 def test_no_thing_is_hit_before_it_could_stand_up() -> None:

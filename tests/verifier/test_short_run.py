@@ -17,3 +17,5 @@ async def test_two_minutes_of_fast_faults_break_no_promise(tmp_path: Path) -> No
     assert figures["programs"] == 200
     assert figures["faults"] >= 30
     assert figures["losses"] > 0, "no worker was lost with anything in its hands: the run proves less than it says"
+    work = figures["work"]
+    assert min(work["calls_recorded"], work["acts_recorded"], work["replayed"], work["parked"]) > 20, work
