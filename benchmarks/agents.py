@@ -48,6 +48,22 @@ async def speaker(ctx: Context, words: int) -> int:
     return words
 
 
+def doubled(n: int) -> int:
+    return 2 * n
+
+
+@agent(name="journaled")
+async def journaled(ctx: Context, n: int) -> int:
+    """Steps after and beside each other; each tenth task waits without a worker, each twentieth for another task."""
+    first = await ctx.step(doubled, n)
+    await ctx.gather(ctx.step(doubled, first), ctx.step(doubled, first + 1))
+    if n % 10 == 0:
+        await ctx.sleep(1.0)
+    if n % 20 == 0:
+        await ctx.call(noop, n)
+    return first
+
+
 @agent(name="fails_once")
 async def fails_once(ctx: Context, n: int) -> int:
     if ctx.attempt == 1:

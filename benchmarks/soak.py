@@ -1,8 +1,9 @@
 """Does anything grow in ten minutes at full load? (`python -m benchmarks.soak --minutes N` for another time.)
 
 Clients keep the queue full (submits one by one, batches, long-polls, streams; tasks that fail and retry, conversations,
-delays), and tasks are kept for a minute only, so that deleting keeps up or does not. Every ten seconds each process's
-memory (PSS) and open files are read, Valkey's memory and keys, and the ledger's dead rows and bytes a row.
+delays; half of what comes by batch has a journal, waits and children), and tasks are kept for a minute only, so that
+deleting keeps up or does not. Every ten seconds each process's memory (PSS) and open files are read, Valkey's memory and
+keys, and the ledger's dead rows and bytes a row.
 
 What is built up at first is no leak: the last third of the run is compared with the one before. As its floor each figure
 has its value then; the slope is that of a line through both.
@@ -47,7 +48,7 @@ FROM (
     SELECT regexp_replace(relname, '_[0-9]+$', '') AS name, n_live_tup, n_dead_tup, pg_total_relation_size(relid) AS bytes
     FROM pg_stat_user_tables
 ) t
-WHERE name IN ('tasks', 'conversations', 'idempotency_keys', 'workers', 'depths')
+WHERE name IN ('tasks', 'effects', 'conversations', 'idempotency_keys', 'workers', 'depths')
 GROUP BY name HAVING sum(n_live_tup) > 0
 """
 
@@ -81,7 +82,8 @@ async def batcher(served: harness.Served, until_mono: float, done: list[int]) ->
     """Keep the queue from running dry."""
     while time.monotonic() < until_mono:
         if (await harness.queue_of(served))["ready"] < MOST_QUEUED:
-            await harness.submit_many(served, "noop", list(range(2_000)))
+            await harness.submit_many(served, "noop", list(range(1_000)))
+            await harness.submit_many(served, "journaled", list(range(1_000)))
             done[0] += 2_000
         await asyncio.sleep(0.2)
 
