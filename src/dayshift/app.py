@@ -23,6 +23,7 @@ from dayshift import agents, telemetry
 from dayshift.config import PLACEHOLDER_KEY, Config, inherited_environment
 from dayshift.domain.errors import PlaneAway, WrongUse
 from dayshift.domain.events import Note
+from dayshift.domain.patience import until_answered
 from dayshift.embedded import Engines, LocalModel, running_engines, start_engines, start_local_model
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
@@ -30,7 +31,6 @@ from dayshift.llm.capture import Addresses, capturing
 from dayshift.llm.providers import known_addresses
 from dayshift.settings import LiveSettings, SettingsStore
 from dayshift.supervisor import Child, Command, Lifecycle, Machine, Plan, adopt, listen
-from dayshift.tasks.patience import until_answered
 from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
 from dayshift.worker import Lease, SpawnQuarantine, Worker

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from dayshift.domain import clock
-from dayshift.domain.errors import Conflict
+from dayshift.domain.errors import Conflict, LedgerAway
 from dayshift.domain.task import Status
 from dayshift.worker import parking
 from tests.worker.house import TENANT, agents_under_test, until, working
@@ -94,6 +94,24 @@ async def test_a_task_is_not_parked_before_somebody_looked_for_what_came_earlier
         may_look.set()
         task = await house.finished(task_id)
     assert (bytes(task.output), task.attempt) == (b"[1]", 2)
+
+
+async def test_a_ledger_that_is_away_when_a_replay_ends_is_no_failure_of_the_agent(house, monkeypatch):
+    tries, mark = [], house.ledger.effects.mark_replayed
+
+    async def away_at_first(*arguments):
+        tries.append(arguments)
+        if len(tries) == 1:
+            raise LedgerAway("PostgreSQL does not answer")
+        await mark(*arguments)
+
+    async with working(house):
+        task_id = await house.submit("asks_leave")
+        await parked(house, task_id)
+        monkeypatch.setattr(house.ledger.effects, "mark_replayed", away_at_first)
+        await say(house, task_id)
+        task = await house.finished(task_id)
+    assert (task.status, task.attempt, task.failures, len(tries)) == (Status.SUCCEEDED, 2, 0, 2)
 
 
 async def test_a_double_click_never_approves_the_next_thing(house):

@@ -1,6 +1,7 @@
 """Effects on their way into the ledger: those of all attempts of a process, group-committed."""
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 from msgspec import Struct
@@ -10,6 +11,7 @@ from dayshift.domain.child import Child
 from dayshift.domain.effect import Effect, EffectStatus
 from dayshift.domain.errors import Superseded
 from dayshift.domain.events import EffectsEnded
+from dayshift.domain.patience import until_answered
 from dayshift.ledger import EffectAnswer, EffectWrite, GroupCommit, Ledger, Spawn, Spawned
 from dayshift.telemetry import emit
 
@@ -65,13 +67,13 @@ class AttemptWriter(Struct, frozen=True):
             raise Superseded("a newer attempt has taken over: what this one does is not recorded, so it must stop")
 
     async def _replaced(self, write: EffectWrite) -> Effect:
-        if await self.ledger.effects.replace(write):
+        if await until_answered(partial(self.ledger.effects.replace, write)):
             return write.effect
         raise Superseded("a newer attempt has taken over: what this one works with is not recorded, so it must stop")
 
     async def _standing(self, effect: Effect) -> Effect:
         """Somebody else has that place: no reasoning foresees it, and its answer is the recorded one."""
-        for other in await self.ledger.effects.of_task(effect.task_id):
+        for other in await until_answered(partial(self.ledger.effects.of_task, effect.task_id)):
             if (other.key, other.occurrence) == (effect.key, effect.occurrence):
                 return other
         raise Superseded("the task and its journal are gone, so this attempt must stop")

@@ -6,8 +6,10 @@ of attempts do: they were paid for. `is_backed_up` tells the worker to claim not
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from dayshift.domain.events import Diverged, EffectsEnded
+from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Started
 from dayshift.journal.attempt import AttemptJournal
 from dayshift.journal.commits import AttemptWriter, EffectCommits, SpawnCommits
@@ -71,7 +73,7 @@ class Journal:
         if taken:
             for kind, count in Counter(effect.kind for effect in taken).items():
                 emit(EffectsEnded(kind=kind, outcome="replayed", count=count))
-            await self._ledger.effects.mark_replayed(taken, attempt_journal.attempt)
+            await until_answered(partial(self._ledger.effects.mark_replayed, taken, attempt_journal.attempt))
 
     async def written(self) -> None:
         """Wait until every effect that was handed in is written."""

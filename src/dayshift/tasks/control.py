@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from dayshift.domain.errors import NotFound, PlaneAway
+from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Status, Task
 from dayshift.hotplane import Plane, channels
 from dayshift.ledger import Ledger
@@ -11,7 +12,6 @@ from dayshift.tasks import endings, events
 from dayshift.tasks.background import Background
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
-from dayshift.tasks.patience import until_answered
 
 _PUSH_TRIES = 3
 _PUSH_PAUSE_SECONDS = 0.3

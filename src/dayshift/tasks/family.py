@@ -12,13 +12,13 @@ from functools import partial
 
 from dayshift.domain.errors import NotFound
 from dayshift.domain.events import TaskAccepted
+from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Status
 from dayshift.ledger import Ledger, Spawned
 from dayshift.tasks import events
 from dayshift.tasks.background import Background
 from dayshift.tasks.control import Control
 from dayshift.tasks.outbox import Outbox
-from dayshift.tasks.patience import until_answered
 from dayshift.tasks.waking import Waking
 from dayshift.telemetry import emit
 

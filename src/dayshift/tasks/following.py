@@ -21,13 +21,13 @@ from collections.abc import AsyncGenerator
 
 from dayshift.domain.clock import monotonic_seconds, now
 from dayshift.domain.errors import LedgerAway, NotFound, PlaneAway
+from dayshift.domain.patience import until_answered
 from dayshift.domain.stream import SNAPSHOT, StreamEvent
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane, StreamPage
 from dayshift.tasks import events
 from dayshift.tasks.awaited import Awaited
 from dayshift.tasks.lookup import Lookup
-from dayshift.tasks.patience import until_answered
 
 PAGE_EVENTS = 500
 AWAY_PATIENCE_SECONDS = 30.0  # with a plane that does not answer and may hold what leads to the end

@@ -7,11 +7,11 @@ answer a conversation would stand still until maintenance finds it.
 
 import asyncio
 
+from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Place
 from dayshift.ledger import Ledger
 from dayshift.tasks.background import Background
 from dayshift.tasks.outbox import Outbox
-from dayshift.tasks.patience import until_answered
 
 _MOST_A_QUERY = 500
 

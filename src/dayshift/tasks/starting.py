@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from dayshift.domain.clock import now
 from dayshift.domain.events import StartRefused, TaskLost, TaskStarted
+from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Started
 from dayshift.hotplane import Ack
 from dayshift.ledger import GroupCommit, Ledger, StartRefusal, StartWish
@@ -24,7 +25,6 @@ from dayshift.tasks.background import Background
 from dayshift.tasks.finishing import Finishing
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
-from dayshift.tasks.patience import until_answered
 from dayshift.telemetry import emit
 
 _WISH_BYTES = 200

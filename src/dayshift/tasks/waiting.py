@@ -17,6 +17,7 @@ from contextlib import aclosing, asynccontextmanager
 from dayshift.domain import ids
 from dayshift.domain.errors import DependencyAway, NotFound, PlaneAway
 from dayshift.domain.events import Fault
+from dayshift.domain.patience import until_answered
 from dayshift.domain.stream import StreamEvent
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane, channels
@@ -25,7 +26,6 @@ from dayshift.tasks.awaited import Awaited
 from dayshift.tasks.background import Background
 from dayshift.tasks.following import Follower
 from dayshift.tasks.lookup import Lookup
-from dayshift.tasks.patience import until_answered
 from dayshift.tasks.pushes import Pushes
 from dayshift.telemetry import emit
 

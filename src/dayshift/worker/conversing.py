@@ -1,10 +1,10 @@
 """The conversation of a task, as its agent is given it: reads wait while the ledger is away, as all that an attempt needs."""
 
 from dayshift.agents import Conversation, Effects
+from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Started
 from dayshift.journal import Page
 from dayshift.journal.journal import Journal
-from dayshift.tasks.patience import until_answered
 
 
 def conversation_of(started: Started, journal: Journal, effects: Effects) -> Conversation | None:

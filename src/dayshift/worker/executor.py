@@ -19,6 +19,7 @@ from dayshift.agents import Agent, CallMeter, Context, Conversation, Effects, bi
 from dayshift.domain import clock
 from dayshift.domain.errors import InvalidInput, Superseded
 from dayshift.domain.events import AttemptSuperseded, Fault
+from dayshift.domain.patience import until_answered
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Started, TaskError
 from dayshift.hotplane import Plane
@@ -26,7 +27,6 @@ from dayshift.journal import AttemptJournal
 from dayshift.journal.journal import Journal
 from dayshift.ledger import Look, StartRefusal
 from dayshift.tasks.finishing import Finishing, Outcome
-from dayshift.tasks.patience import until_answered
 from dayshift.tasks.starting import Starting
 from dayshift.telemetry import bound, emit
 from dayshift.worker.attempt import Attempt, StopReason

@@ -23,10 +23,10 @@ import msgspec
 
 from dayshift.domain import clock, ids
 from dayshift.domain.events import Note
+from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Place
 from dayshift.hotplane import Ack, Plane
 from dayshift.ledger import Ledger
-from dayshift.tasks.patience import until_answered
 from dayshift.tasks.rescue import Rescue
 from dayshift.telemetry import emit
 from dayshift.worker.attempt import Attempt

@@ -14,10 +14,10 @@ from functools import partial
 from dayshift.agents import encode_failure
 from dayshift.domain.child import ChildEnd
 from dayshift.domain.effect import Effect
+from dayshift.domain.patience import until_answered
 from dayshift.journal import pack
 from dayshift.ledger import Ledger, Look, Seen
 from dayshift.tasks.background import Background
-from dayshift.tasks.patience import until_answered
 
 SWEEP_SECONDS = 5.0
 MOST_A_LOOK = 200

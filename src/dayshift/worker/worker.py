@@ -19,9 +19,9 @@ from collections.abc import Callable
 from dayshift.agents import LoadedAgents, close_clients
 from dayshift.domain import clock, ids
 from dayshift.domain.events import Fault, LeaseLost, WorkerReady, WorkerSlots
+from dayshift.domain.patience import until_answered
 from dayshift.hotplane import Claim
 from dayshift.journal.journal import Journal
-from dayshift.tasks.patience import until_answered
 from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
 from dayshift.worker import alone
