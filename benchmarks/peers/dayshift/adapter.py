@@ -25,7 +25,7 @@ class Dayshift(Peer):
     name = "dayshift"
     packages = ("dayshift", "asyncpg", "redis", "hiredis", "uvloop", "openai")
     engines = ("postgresql", "valkey")
-    remembers = "tasks and results in PostgreSQL (fsync), order in Valkey; no journal of LLM calls yet"
+    remembers = "tasks, results and the journal of LLM calls in PostgreSQL (fsync), order in Valkey"
     noops = 20_000
     worker_first = True
     settings: ClassVar[dict[str, str]] = {
