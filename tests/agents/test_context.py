@@ -82,9 +82,11 @@ async def test_the_official_clients_are_made_from_the_environment_and_shared(mon
     assert str(context.openai().base_url) == "http://provider/v1/"
     assert context.openai() is context.openai()
     assert context.anthropic() is context.anthropic()
-    first = context.openai()
+    assert context.http() is context.http()
+    first, plain = context.openai(), context.http()
     await close_clients()
     assert first.is_closed()
+    assert plain.is_closed
     assert context.openai() is not first
     await close_clients()
 

@@ -141,6 +141,18 @@ async def converses(ctx: Context, turns: int, streams: bool) -> list[str]:
     return said
 
 
+@agent
+async def asks_without_an_sdk(ctx: Context, fail_first: bool = True) -> str:
+    """Twice the same address: a call that the journal knows, and one that it does not."""
+    url, headers = os.environ["OPENAI_BASE_URL"], {"Authorization": "Bearer k"}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Why?"}]}
+    answer = (await ctx.http().post(f"{url}/chat/completions", json=body, headers=headers)).json()
+    models = (await ctx.http().get(f"{url}/models", headers=headers)).json()
+    if fail_first and ctx.attempt == 1:
+        raise Retry(after=0.01)
+    return f"{answer['choices'][0]['message']['content']} of {models['object']}"
+
+
 async def ask(ctx: Context, messages: list) -> str:
     answer = await ctx.openai().chat.completions.create(model="m", messages=messages)
     return answer.choices[0].message.content

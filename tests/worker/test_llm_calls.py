@@ -38,3 +38,12 @@ async def test_a_cancel_aborts_the_open_request(house, provider):
         assert (await house.finished(task_id)).status is Status.CANCELLED
         assert clock.monotonic_seconds() - asked_mono < 1
         provider.wait_for_stats(aborted=1)
+
+
+async def test_a_call_without_an_sdk_is_journaled_too(house, provider):
+    async with working(house):
+        task = await house.finished(await house.submit("asks_without_an_sdk"))
+    assert (task.status, task.attempt) == (Status.SUCCEEDED, 2)
+    assert bytes(task.output).endswith(b' of list"')
+    assert [call["n_received"] for call in provider.calls()] == [1]
+    assert [effect.kind for effect in await house.ledger.effects.of_task(task.id)] == ["llm"]

@@ -24,6 +24,7 @@ from dayshift.llm.capture import record_calls_with
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+    from httpx2 import AsyncClient
     from openai import AsyncOpenAI
 
 EMIT_LIMIT_BYTES = 65_536
@@ -167,6 +168,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def anthropic(self) -> "AsyncAnthropic":
         """The official Anthropic client, made from the environment (`ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL`)."""
         return sdk.anthropic(self.task_id)
+
+    def http(self) -> "AsyncClient":
+        """An `httpx2.AsyncClient`, for a provider's API that you call without its SDK. The calls that the journal knows of
+        an SDK are journaled through this client as well; every other request passes as it is.
+        """
+        return sdk.http(self.task_id)
 
 
 _current: ContextVar[Context] = ContextVar("dayshift_context")
