@@ -1,4 +1,6 @@
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,17 @@ def test_all_agents_of_a_file_with_a_version_made_of_its_content(tmp_path):
     assert loaded.agents["first"].is_async
     assert not loaded.agents["other-name"].is_async
     assert load(path, version="v7").version == "v7"
+
+
+def test_of_two_saves_within_a_second_the_second_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = write(tmp_path, AGENTS)
+    saved_at = Path(path).stat()
+    load(path)
+    del sys.modules["my_agents"]
+    write(tmp_path, AGENTS.replace("first", "third"))
+    os.utime(path, (saved_at.st_atime, saved_at.st_mtime))
+    assert "third" in load(path).agents
 
 
 @pytest.mark.parametrize("name", ["second", "other-name"])

@@ -6,8 +6,9 @@ import importlib.util
 import inspect
 import sys
 import traceback
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from msgspec import Struct
 
@@ -70,6 +71,8 @@ def _import_path(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise WrongUse(f"{path} is not a Python file; give one that ends in .py")
+    if isinstance(spec.loader, SourceFileLoader):
+        spec.loader = _AsWritten(name, str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -78,6 +81,16 @@ def _import_path(path: Path) -> ModuleType:
         del sys.modules[name]
         raise WrongUse(f"{path} does not import: {_one_line(error, path)}") from error
     return module
+
+
+class _AsWritten(SourceFileLoader):
+    """Compiles the file each time, as `python FILE` does. Cached bytecode goes by the file's size and the second of its
+    change: after two quick saves the first would run under the version of the second.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def _import_module(name: str) -> ModuleType:
