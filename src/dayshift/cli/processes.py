@@ -108,14 +108,16 @@ def worker(
     lifeline_fd: Annotated[int | None, Internal] = None,
 ) -> None:
     """Run one worker with the agents of FILE[:NAME]."""
-    from dayshift import agents, app, telemetry
-
     set_placeholder_keys()
     if check:
+        from dayshift import agents
+
         agents.load(file)
         return
     _check_numbers(slots, grace)
     begin_again_with_fixed_hashes()
+    from dayshift import app, telemetry  # only now: what was imported before would be imported twice
+
     config = _config()
     telemetry.setup(config, "worker")
 
