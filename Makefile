@@ -11,6 +11,9 @@
 .PHONY: test demo verify faults frameworks bench fmt lock setup lint types walls tests tests-by-url
 .DELETE_ON_ERROR:
 
+# Container images often set it; the tests start hundreds of processes, and each would compile the house anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 BIN := .venv/bin/python
 PIP := $(BIN) -m pip install --quiet --disable-pip-version-check
@@ -40,8 +43,9 @@ types: setup
 walls: setup
 	$(BIN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()' --no-cache
 
+# Three at once on two cores: much of a test is waiting for leases and for processes that start.
 tests: setup
-	$(BIN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 # A small selection once more, against servers that are given by URL.
 tests-by-url: setup
