@@ -40,10 +40,10 @@ class Tape:
         return self.take_here(question)
 
     def take_here(self, question: Question) -> Answer | None:
-        at = self._used[question.content]
-        if at < len(self.kept[question.content]):
-            self._used[question.content] += 1
-            return self.kept[question.content][at]
+        at = self._used[question.digest]
+        if at < len(self.kept[question.digest]):
+            self._used[question.digest] += 1
+            return self.kept[question.digest][at]
         return None
 
     def begin(self, question: Question) -> Question:
@@ -63,8 +63,8 @@ class Tape:
 
     def record_here(self, draft: Question, answer: Answer, usage: Usage) -> Answer:
         self.after.append("recorded")
-        self.kept[draft.content].append(answer)
-        self._used[draft.content] += 1
+        self.kept[draft.digest].append(answer)
+        self._used[draft.digest] += 1
         self.usages.append(usage)
         return answer
 
@@ -73,11 +73,11 @@ class Tape:
         self.after.append("left")
 
     def failed(self, draft: Question, answer: Answer, response: object) -> None:
-        self.failures.append((draft.content, answer, response))
+        self.failures.append((draft.digest, answer, response))
 
     def retract(self, question: Question) -> None:
         for failure in reversed(self.failures):
-            if failure[0] == question.content:
+            if failure[0] == question.digest:
                 self.failures.remove(failure)
                 return
 

@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 import pytest
 
+from dayshift.llm.capture import httpx
 from tests.llm.tape import Tape, recording
 
 URL = "https://api.openai.com/v1/chat/completions"
@@ -66,6 +68,26 @@ def streamed(**options) -> httpx2.Response:
     return httpx2.Response(
         200, headers={"content-type": "text/event-stream"}, stream=Chunks(b"".join(EVENTS), **options)
     )
+
+
+@pytest.mark.parametrize(("characters", "is_beside"), [(1_000, False), (500_000, True)])
+async def test_a_long_prompt_is_read_beside_the_loop(monkeypatch, characters, is_beside):
+    threads, read = [], httpx.question_of
+
+    def noting(*arguments):
+        threads.append(threading.get_ident())
+        return read(*arguments)
+
+    monkeypatch.setattr(httpx, "question_of", noting)
+    tape, provider = Tape(), Provider(whole({"id": "1"}))
+    body = {"model": "m", "messages": [{"role": "user", "content": "x" * characters}]}
+    with recording(tape, httpx2):
+        async with provider.client() as client:
+            await client.post(URL, json=body)
+            tape.rewind()
+            await client.post(URL, json=body)
+    assert provider.calls == 1
+    assert [thread != threading.get_ident() for thread in threads] == [is_beside, is_beside]
 
 
 async def test_an_answer_is_given_again_and_the_provider_is_asked_once():
@@ -220,7 +242,7 @@ def test_what_does_not_change_the_question_is_no_part_of_it():
     from dayshift.llm.request import question_of
 
     def content(body: dict, **headers: str) -> bytes:
-        return question_of(CHAT, headers, json.dumps(body).encode()).content
+        return question_of(CHAT, headers, json.dumps(body).encode()).digest
 
     assert (
         content(BODY)
@@ -231,8 +253,8 @@ def test_what_does_not_change_the_question_is_no_part_of_it():
     assert content(BODY) != content({**BODY, "temperature": 0.5})
     beta = {"anthropic-beta": "tools-2026"}
     plain = question_of(MESSAGES, {"x-api-key": "secret"}, json.dumps(BODY).encode())
-    assert plain.content != question_of(MESSAGES, beta, json.dumps(BODY).encode()).content
-    assert b"secret" not in plain.content
+    assert plain.digest != question_of(MESSAGES, beta, json.dumps(BODY).encode()).digest
+    assert plain == question_of(MESSAGES, {"x-api-key": "another"}, json.dumps(BODY).encode())
 
 
 def test_ids_that_a_framework_made_are_numbered_and_a_providers_stay():
@@ -245,7 +267,7 @@ def test_ids_that_a_framework_made_are_numbered_and_a_providers_stay():
             {"role": "assistant", "tool_calls": [call]},
             {"role": "tool", "tool_call_id": identity, "content": "1"},
         ]
-        return question_of(CHAT, {}, json.dumps({"model": "m", "messages": messages}).encode()).content
+        return question_of(CHAT, {}, json.dumps({"model": "m", "messages": messages}).encode()).digest
 
     assert content("pyd_ai_11111111") == content("pyd_ai_22222222")
     assert content("call_abcdefgh1") != content("call_abcdefgh2")

@@ -9,7 +9,7 @@ from dayshift.domain import clock
 from dayshift.domain.effect import Effect, EffectKind
 from dayshift.domain.errors import WrongUse
 from dayshift.domain.task import Usage
-from dayshift.journal import Call, Draft, call_of, unpack
+from dayshift.journal import Call, Draft, call_of_digest, unpack
 from dayshift.llm.capture import Answer, answers
 from dayshift.llm.request import Question
 
@@ -121,7 +121,7 @@ def _unpriced(usage: Usage) -> Usage:
 
 
 def _call_of(question: Question) -> Call:
-    return call_of(EffectKind.LLM, question.name, question.content, scope=scope.get(), parts=question.parts)
+    return call_of_digest(EffectKind.LLM, question.name, question.digest, scope=scope.get(), digests=question.digests)
 
 
 def _answer_in(effect: Effect) -> Answer:

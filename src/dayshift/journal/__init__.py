@@ -8,7 +8,7 @@ journal. The service is not named here: it brings the ledger along, and `import 
 from dayshift.journal.attempt import AttemptJournal, Draft
 from dayshift.journal.divergence import Divergence
 from dayshift.journal.history import Page
-from dayshift.journal.keys import Call, call_of, canonical_json, scope_within
+from dayshift.journal.keys import Call, call_of, call_of_digest, canonical_json, scope_within
 from dayshift.journal.results import pack, unpack
 from dayshift.journal.writer import Nowhere, Writer
 
@@ -21,6 +21,7 @@ __all__ = [
     "Page",
     "Writer",
     "call_of",
+    "call_of_digest",
     "canonical_json",
     "pack",
     "scope_within",

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
+from dayshift.domain.digest import part_digest
 from dayshift.domain.effect import KEY_BYTES, EffectKind
 
-DIGEST_BYTES = 4
 EMIT_BYTES = 8
 
 _canonical = msgspec.json.Encoder(order="sorted")
@@ -36,8 +36,13 @@ def call_of(
     kind: EffectKind, name: str, content: bytes, *, scope: str = "", parts: Mapping[str, bytes] | None = None
 ) -> Call:
     """Describe a call by its content as canonical bytes, and by the parts to compare when it is not found."""
-    digests = {part: digest_of(value) for part, value in (parts or {}).items()}
+    digests = {part: part_digest(value) for part, value in (parts or {}).items()}
     return Call(kind=kind, name=name, key=key_of(scope, kind, name, content), scope=scope, digests=digests)
+
+
+def call_of_digest(kind: EffectKind, name: str, digest: bytes, *, scope: str = "", digests: Mapping[str, str]) -> Call:
+    """The same of a content that was digested already, where it was read."""
+    return Call(kind=kind, name=name, key=key_of(scope, kind, name, digest), scope=scope, digests=digests)
 
 
 def key_of(scope: str, kind: EffectKind, name: str, content: bytes) -> bytes:
@@ -62,11 +67,6 @@ def scopes_around(scope: str) -> Iterator[str]:
         at = scope.find("/", at + 1)
     if scope:
         yield scope
-
-
-def digest_of(part: bytes) -> str:
-    """Eight hexadecimal digits that differ when the part does."""
-    return blake2b(part, digest_size=DIGEST_BYTES).hexdigest()
 
 
 def name_of_emit(event: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from dayshift.domain.digest import content_digest, part_digest
 from dayshift.llm.formats import Format
 
 _IDS = frozenset({"tool_call_id", "tool_use_id", "call_id"})
@@ -21,14 +22,14 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """`content` is what makes two the same; `parts` are compared when it is not found. `is_kept_there`: it goes on from
+    """`digest` is of what makes two the same; `digests`, of its parts, are compared when it is not found. `is_kept_there`: it goes on from
     something that the provider keeps, so nobody else could answer it. `adds_there`: it adds to what the provider keeps, so
     asking twice is not as good as asking once.
     """
 
     name: str
-    content: bytes
-    parts: Mapping[str, bytes]
+    digest: bytes
+    digests: Mapping[str, str]
     streams: bool
     is_kept_there: bool = False
     adds_there: bool = False
@@ -53,8 +54,8 @@ def question_of(api: Format, headers: Mapping[str, str], body: bytes) -> Questio
     model = asked.get("model")
     return Question(
         name=f"{api.name} {model}" if isinstance(model, str) else api.name,
-        content=_encoder.encode([api.name, said, fields]),
-        parts=parts,
+        digest=content_digest(_encoder.encode([api.name, said, fields])),
+        digests={part: part_digest(value) for part, value in parts.items()},
         streams=asked.get("stream") is True,
         is_kept_there=any(asked.get(name) for name in ("previous_response_id", "conversation", "background")),
         adds_there=bool(asked.get("conversation")),

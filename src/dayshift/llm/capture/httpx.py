@@ -4,6 +4,7 @@ What is replaced is a client's *choice* of a transport: it is made for every req
 import, with transports of their own, or with mounts. Outside of tasks the choice is as it was.
 """
 
+import asyncio
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -48,6 +49,7 @@ def _replace(
     return undo
 
 
+LONG_BYTES = 128 * 1024
 _PACKING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
@@ -76,12 +78,9 @@ class _Transport:
         self._recorder = recorder
         self._addresses = addresses
 
-    def _question(self, request: Any, api: Format, body: bytes) -> Question | None:
-        try:
-            question = question_of(api, request.headers, body)
-        except NotAQuestion:
-            return None
-        if is_retry(request.headers):
+    def _heard(self, request: Any, question: Question | None) -> Question | None:
+        """The question, once the journal knows whether it is the one that an SDK asks again."""
+        if question is not None and is_retry(request.headers):
             self._recorder.retract(question)
         return question
 
@@ -124,7 +123,7 @@ class _Transport:
 class _AsyncTransport(_Transport):
     async def handle_async_request(self, request: Any) -> Any:
         api = self._addresses.format_of(request.method, request.url)
-        question = None if api is None else self._question(request, api, await request.aread())
+        question = None if api is None else self._heard(request, await _read_beside(api, request))
         if api is None or question is None:
             return await self._inner.handle_async_request(request)
         kept = await self._recorder.take(question)
@@ -155,7 +154,7 @@ class _AsyncTransport(_Transport):
 class _PlainTransport(_Transport):
     def handle_request(self, request: Any) -> Any:
         api = self._addresses.format_of(request.method, request.url)
-        question = None if api is None else self._question(request, api, request.read())
+        question = None if api is None else self._heard(request, _read(api, request.headers, request.read()))
         if api is None or question is None:
             return self._inner.handle_request(request)
         kept = self._recorder.take_here(question)
@@ -181,6 +180,21 @@ class _PlainTransport(_Transport):
         return self._replayed(
             self._recorder.record_here(draft, self._answer(response, body), api.usage_of(body)), request
         )
+
+
+def _read(api: Format, headers: Any, body: bytes) -> Question | None:
+    try:
+        return question_of(api, headers, body)
+    except NotAQuestion:
+        return None
+
+
+async def _read_beside(api: Format, request: Any) -> Question | None:
+    """A long prompt takes milliseconds to read and to digest: in a thread, beside the other agents of this loop."""
+    body = await request.aread()
+    if len(body) < LONG_BYTES:
+        return _read(api, request.headers, body)
+    return await asyncio.to_thread(_read, api, request.headers, body)
 
 
 def _is_streamed(question: Question, response: Any) -> bool:
