@@ -24,11 +24,13 @@ MEANINGS = {
     "tenants.NAME.user_limits.requests_per_day": "Stored and validated; in force with a later release",
     "tenants.NAME.concurrent": "Tasks of the tenant that may run at once; unset: as many as there are slots",
     "tenants.NAME.max_queued": "Unfinished tasks of the tenant; more are refused with 429",
-    "tenants.NAME.flags.NAME": "Any JSON; stored and validated, in force with a later release",
+    "tenants.NAME.flags.NAME": "Any JSON: what `ctx.flag(NAME)` is for this tenant's tasks, whatever `flags.NAME` says",
     "agents.NAME.enabled": "Whether tasks of this agent are started; accepted they are in any case",
     "agents.NAME.concurrency": "Tasks of the agent that may run at once, over all workers",
     "agents.NAME.timeout": "Seconds that one attempt may run; wins over the code's",
     "agents.NAME.max_attempts": "Failures until a task is a dead letter; wins over the code's",
+    "flags.NAME.value": "Any JSON: what `ctx.flag(NAME)` is",
+    "flags.NAME.percent": "For so many percent of the tasks; the others have their code's default. A task stays on its side",
     "gateway.max_body_bytes": "The largest request body; more is 413",
     "gateway.default_agent": "The agent that doors without a name for it use",
     "retention.tasks": "How long a finished task is kept, from its end; dead letters stay until they are dropped",
@@ -60,7 +62,7 @@ The same over HTTP, with a key of scope `admin`: `GET`, `PUT {value, why?}` and 
 - **Versions** are append-only: who, when, why. A change may be conditional: `--if-version N` (HTTP: `If-Match: N`) holds if
   nothing at, above or below its path has changed since version N, so people who change different settings never
   collide. Else `version_mismatch`: exit status 1, HTTP 412.
-- **Sections** `providers`, `models`, `flags`, `alerts`, `webhooks` and budgets come with later releases, and are refused until then.
+- **Sections** `providers`, `models`, `alerts`, `webhooks` and budgets come with later releases, and are refused until then.
 - A setting that a newer release stored and this one does not know is left out, and the log says so.
 
 | path | value | default | meaning |

@@ -142,6 +142,22 @@ async def converses(ctx: Context, turns: int, streams: bool) -> list[str]:
 
 
 @agent
+async def reads_a_flag(ctx: Context) -> list:
+    """A flag, and a step after it, which fails the first attempt."""
+    flag = ctx.flag("new_prompt", "old")
+    await ctx.step(note, f"{ctx.task_id} {flag}")
+    if ctx.attempt == 1:
+        await ctx.emit("failing")
+        raise Retry(after=0.3)
+    return [flag, ctx.flag("other", {"a": 1}), ctx.flag("nothing")]
+
+
+@agent
+def reads_a_flag_in_a_thread(ctx: Context) -> str:
+    return ctx.flag("new_prompt", "old")
+
+
+@agent
 async def asks_without_an_sdk(ctx: Context, fail_first: bool = True) -> str:
     """Twice the same address: a call that the journal knows, and one that it does not."""
     url, headers = os.environ["OPENAI_BASE_URL"], {"Authorization": "Bearer k"}

@@ -1,7 +1,7 @@
 """What the author of an agent sees: `@agent`, the context, and the errors; and how a worker reads an author's file."""
 
 from dayshift.agents.breaking import Breaker, ToolUnavailable
-from dayshift.agents.context import Context, EmitSink, bind, current
+from dayshift.agents.context import Context, EmitSink, ReadFlag, bind, current
 from dayshift.agents.conversation import Conversation, ReadHistory
 from dayshift.agents.declaration import agent
 from dayshift.agents.effects import Effects
@@ -28,6 +28,7 @@ __all__ = [
     "Fatal",
     "LoadedAgents",
     "NotPerformed",
+    "ReadFlag",
     "ReadHistory",
     "Retry",
     "ToolUnavailable",

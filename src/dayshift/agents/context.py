@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 
 from dayshift.agents import sdk, waiting
 from dayshift.agents.conversation import Conversation, LocalHistory
-from dayshift.agents.drawing import draw_now, draw_random, draw_uuid
+from dayshift.agents.drawing import draw_flag, draw_now, draw_random, draw_uuid
 from dayshift.agents.effects import Effects, journal_with
 from dayshift.agents.gathering import gather
 from dayshift.agents.llm_calls import LlmCalls
@@ -34,6 +35,14 @@ RESERVED_FIELDS = frozenset({"task_id", "attempt", "at", "name"})
 
 EmitSink = Callable[[bytes], Awaitable[None]]
 """Takes one event as a JSON object (`name` and the author's fields), from any thread; done when it was sent."""
+
+
+ReadFlag = Callable[[str], Any]
+"""What a feature flag is for this task now; UNSET where nothing is said."""
+
+
+def _no_flag(_name: str) -> Any:
+    return UNSET
 
 
 class _Nothing:
@@ -66,6 +75,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     _sink: EmitSink
     _meter: CallMeter
     _effects: Effects
+    _flags: ReadFlag = _no_flag
 
     @classmethod
     def local(cls, agent: str = "local", *, timeout: float = 300, conversation: str | None = None) -> "Context":
@@ -124,6 +134,17 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
         """Await several things at once; their results in order. The first error is raised, and ends the others."""
         return await gather(*branches)
+
+    def flag(self, name: str, default: Any = None) -> Any:
+        """What the setting `flags.NAME`, or the tenant's own, says for this task; else `default`. Any JSON value.
+
+        It is read when it is asked for, and a later attempt is given the same: a flag that is switched meanwhile cannot send
+        it another way than the one that it has gone.
+        """
+        try:
+            return draw_flag(self._effects, name, lambda: default if (value := self._flags(name)) is UNSET else value)
+        except Unencodable as error:
+            raise WrongUse(f"ctx.flag({name!r}): its default is no JSON value: {error}") from None
 
     def now(self) -> datetime:
         """The time, aware and in UTC; a later attempt is given the same."""

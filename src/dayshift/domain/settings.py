@@ -38,6 +38,13 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_attempts: Positive | None = None
 
 
+class FlagSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`value` is for so many percent of the tasks; the others, and those that no flag is set for, have their code's default."""
+
+    value: Any = True
+    percent: Annotated[float, Meta(ge=0, le=100)] = 100.0
+
+
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_body_bytes: Annotated[int, Meta(ge=1024, le=67_108_864)] = 1_048_576
     default_agent: str | None = None
@@ -60,6 +67,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queues: dict[str, QueueSettings] = {}
     tenants: dict[str, TenantSettings] = {}
     agents: dict[str, AgentSettings] = {}
+    flags: dict[str, FlagSettings] = {}
     gateway: GatewaySettings = GatewaySettings()
     retention: RetentionSettings = RetentionSettings()
 

@@ -17,7 +17,7 @@ from dayshift.domain.settings import Settings, TenantSettings, to_builtins
 from dayshift.settings.paths import Path, canonical
 
 NOT_YET = {
-    (): {"providers", "models", "flags", "alerts", "webhooks"},
+    (): {"providers", "models", "alerts", "webhooks"},
     ("agents", "*"): {"models", "budget"},
     ("tenants", "*"): {"budget"},
 }

@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from dayshift.agents import Agent, CallMeter, Context, Conversation, Effects, bind
+from dayshift.agents import Agent, CallMeter, Context, Conversation, Effects, ReadFlag, bind
 from dayshift.domain import clock
 from dayshift.domain.errors import InvalidInput, Superseded
 from dayshift.domain.events import AttemptSuperseded, Fault
+from dayshift.domain.flags import flag_value
 from dayshift.domain.patience import until_answered
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Started, TaskError
@@ -148,6 +149,7 @@ class Executor:
             meter=attempt.meter,
             effects=effects,
             conversation=conversation_of(started, self._journal, effects),
+            flags=lambda name: flag_value(self._settings(), name, tenant=started.tenant, task_id=started.id),
         )
         ending = await self._call(attempt, agent, context, arguments, on_timeout)
         await emitter.flush()
@@ -275,6 +277,7 @@ def _make_context(
     meter: CallMeter,
     effects: Effects,
     conversation: Conversation | None,
+    flags: ReadFlag,
 ) -> Context:
     return Context(
         task_id=started.id,
@@ -289,6 +292,7 @@ def _make_context(
         _sink=emitter,
         _meter=meter,
         _effects=effects,
+        _flags=flags,
     )
 
 

@@ -44,7 +44,7 @@ def test_every_fault_is_told_with_its_exact_path():
         ({"queue": {}}, "queue", "did you mean queues?"),
         ({"providers": {"openai": {}}}, "providers", "not known to this version"),
         ({"models": {}}, "models", "not known to this version"),
-        ({"flags": {}}, "flags", "not known to this version"),
+        ({"flags": {"new_prompt": {"percent": 101}}}, "flags.new_prompt.percent", "<= 100"),
         ({"alerts": {}}, "alerts", "not known to this version"),
         ({"webhooks": {}}, "webhooks", "not known to this version"),
         ({"agents": {"a": {"budget": {}}}}, "agents.a.budget", "not known to this version"),
@@ -67,7 +67,7 @@ def test_what_is_wrong_is_said(document: dict[str, Any], path: str, message: str
         ("tenants.acme.com.weight", 'quote a name that holds a dot: tenants."acme.com"'),
         ("tenants.acme.wieght", "did you mean tenants.acme.weight?"),
         ("queues.a.paused.now", "queues.a.paused is a plain value"),
-        ("budget", "does not exist; there are agents, gateway, queues, retention, tenants"),
+        ("budget", "does not exist; there are agents, flags, gateway, queues, retention, tenants"),
         ("providers.openai.base_url", "not known to this version"),
     ],
 )
