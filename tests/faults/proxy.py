@@ -173,7 +173,7 @@ class _Link:
             if rule is not None:
                 self._is_silenced |= rule.silences
                 self._holds_until = asyncio.get_running_loop().time() + rule.holds_seconds
-            self._server[1].write(data)
+            _pass_on(data, self._server[1])
             if rule is not None and rule.cuts:
                 await self._until_answered()
                 self.cut()
@@ -186,7 +186,7 @@ class _Link:
             if self._holds_until > loop.time():
                 await asyncio.sleep(self._holds_until - loop.time())
             if not self._is_silenced:
-                self._client[1].write(data)
+                _pass_on(data, self._client[1])
 
     async def _pieces(self, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
         """What comes from one side, each piece when it is its time. A delay does not add up: the next is on its way, too."""
@@ -221,3 +221,9 @@ class _Link:
             await asyncio.sleep(QUIET_SECONDS / 2)
             if self._last_word > asked_at and loop.time() - self._last_word > QUIET_SECONDS:
                 return
+
+
+def _pass_on(data: bytes, writer: asyncio.StreamWriter) -> None:
+    """Nothing to one who has left: asyncio would complain of it on the console each time."""
+    if not writer.is_closing():
+        writer.write(data)
