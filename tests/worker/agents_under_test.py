@@ -231,6 +231,17 @@ async def asks_leave(ctx: Context, timeout: float | None = None, times: int = 1)
 
 
 @agent
+async def leaves_slowly(ctx: Context) -> str:
+    """Its code ends some time after it was told to."""
+    try:
+        return await ctx.wait_for("approval")
+    except asyncio.CancelledError:
+        note(ctx.task_id)
+        await asyncio.sleep(1.0)
+        raise
+
+
+@agent
 async def calls_others(ctx: Context, texts: list[str]) -> list[str]:
     note(ctx.task_id)
     return await ctx.gather(*(ctx.call(slow_echo, text) for text in texts))

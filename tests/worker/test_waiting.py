@@ -96,6 +96,16 @@ async def test_a_task_is_not_parked_before_somebody_looked_for_what_came_earlier
     assert (bytes(task.output), task.attempt) == (b"[1]", 2)
 
 
+async def test_what_is_said_while_the_parked_code_ends_is_heard(house):
+    """A look finds it then, and nobody is told: so the park must not count it as seen."""
+    async with working(house):
+        task_id = await house.submit("leaves_slowly")
+        await until(lambda: task_id in agents_under_test().SEEN)
+        await say(house, task_id, b'"now"')
+        task = await house.finished(task_id, 10.0)
+    assert (bytes(task.output), task.attempt) == (b'"now"', 2)
+
+
 async def test_a_ledger_that_is_away_when_a_replay_ends_is_no_failure_of_the_agent(house, monkeypatch):
     tries, mark = [], house.ledger.effects.mark_replayed
 

@@ -6,6 +6,9 @@
 The mark comes first: from then on the attempt may do nothing that is seen outside (`Attempt.check_may_act`), so code that
 cleans up in `finally` can free memory and nothing else. What the code returns or raises after the mark is not looked at.
 The moment before it is for what is answered at once: a child that takes milliseconds, a signal that is there already.
+
+What a look finds after the mark is told to nobody, so the park names the `wakes` that were seen at the mark: then the ledger
+queues the task again, instead of letting it wait for what has come while its code was ending.
 """
 
 import asyncio
@@ -44,6 +47,7 @@ class AttemptWaits:
         self._waiting: dict[Branch, Effect] = {}
         self._threads: dict[Branch, int | None] = {}
         self._parked_on: list[Effect] = []
+        self._parked_at_wakes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def until_due(self, wait: Effect) -> None:
@@ -79,7 +83,7 @@ class AttemptWaits:
         first = min(self._parked_on, key=lambda wait: wait.id)
         ends = [wait.due_at for wait in self._parked_on if wait.due_at is not None]
         waiting_for = WaitingFor(first.kind, first.name, first.id, first.due_at)
-        return Parking(waiting_for, min(ends, default=None), self._open.wakes)
+        return Parking(waiting_for, min(ends, default=None), self._parked_at_wakes)
 
     @asynccontextmanager
     async def _wait(self, wait: Effect) -> AsyncIterator[None]:
@@ -102,7 +106,7 @@ class AttemptWaits:
         if not self._waiting or self._attempt.stop_reason is not None:
             return
         if self._may_park():
-            self._parked_on = list(self._waiting.values())
+            self._parked_on, self._parked_at_wakes = list(self._waiting.values()), self._open.wakes
             self._attempt.stop(StopReason.PARKED)
             self._branches.end()
         else:
