@@ -8,6 +8,9 @@ asyncio task is registered here when it is begun from within an agent. Each must
 
 Whatever else one waits for (a socket, a thread, a lock) may be work that somebody would miss. What cannot be told is taken
 for that: the task then keeps its slot, which costs memory and is never wrong.
+
+Nor does one wait whose answer is there and which has not had its turn of the loop yet: parked, it would be told of nothing
+more. (uvloop runs timers, and so the look whether to park, between an answer and the turn of who awaits it.)
 """
 
 import asyncio
@@ -45,7 +48,10 @@ class Branches:
 
     def all_wait(self, is_waiting: Callable[[Branch], bool]) -> bool:
         """Whether every branch waits, given those that are in a durable wait."""
-        return all(is_waiting(branch) or self._waits_for_others(branch) for branch in self._branches)
+        return all(
+            not _is_about_to_run(branch) and (is_waiting(branch) or self._waits_for_others(branch))
+            for branch in self._branches
+        )
 
     def end(self) -> None:
         """Cancel them all."""
@@ -53,9 +59,7 @@ class Branches:
             branch.cancel("dayshift: parked")
 
     def _waits_for_others(self, branch: Branch) -> bool:
-        awaited = getattr(branch, "_fut_waiter", None)
-        if awaited is None:
-            return False  # it is about to run
+        awaited = _awaited(branch)
         if isinstance(awaited, asyncio.Task):
             return awaited in self._branches
         if children := getattr(awaited, "_children", None):  # asyncio.gather
@@ -84,6 +88,15 @@ def task_factory(
     if branches is not None:
         branches.add(branch)
     return branch
+
+
+def _awaited(branch: Branch) -> asyncio.Future[Any] | None:
+    return getattr(branch, "_fut_waiter", None)
+
+
+def _is_about_to_run(branch: Branch) -> bool:
+    awaited = _awaited(branch)
+    return awaited is None or awaited.done()
 
 
 def _innermost(coroutine: Any) -> FrameType | None:
