@@ -2,16 +2,17 @@
 embedded ones, started once a session. Each test gets a database and a Valkey database of its own.
 """
 
+import asyncio
 import itertools
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
 import redis.asyncio
+
+from tests.databases import a_database, administer, migrate, named
 
 VALKEY_DATABASES = 16
 LONG_ROOMS = ("verifier", "frameworks", "system", "supervisor", "worker", "faults")
@@ -41,13 +42,25 @@ def engine_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
 @pytest.fixture
 async def database_url(engine_urls: tuple[str, str]) -> AsyncIterator[str]:
     """The URL of an empty database that is dropped after the test."""
-    admin_url = engine_urls[0]
-    name = f"test_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(admin_url)
-    await admin.execute(f"CREATE DATABASE {name}")
-    yield urlunsplit(urlsplit(admin_url)._replace(path=f"/{name}"))
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    async with a_database(engine_urls[0]) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def schema_template(engine_urls: tuple[str, str]) -> Iterator[str]:
+    """The name of a database with the schema, to be copied: to migrate one for each test takes several times as long."""
+    name = f"template_{uuid.uuid4().hex}"
+    asyncio.run(administer(engine_urls[0], f"CREATE DATABASE {name}"))
+    asyncio.run(migrate(named(engine_urls[0], name)))
+    yield name
+    asyncio.run(administer(engine_urls[0], f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def migrated_database_url(engine_urls: tuple[str, str], schema_template: str) -> AsyncIterator[str]:
+    """The URL of a database with the schema and nothing in it. A room whose tests all want it overrides `database_url`."""
+    async with a_database(engine_urls[0], template=schema_template) as url:
+        yield url
 
 
 _valkey_databases = itertools.cycle(range(VALKEY_DATABASES))

@@ -28,8 +28,8 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakePr
 
 
 @pytest.fixture
-async def house(database_url: str, valkey_url: str) -> AsyncIterator[House]:
-    async with opened(House(database_url, valkey_url)) as house:
+async def house(migrated_database_url: str, valkey_url: str) -> AsyncIterator[House]:
+    async with opened(House(migrated_database_url, valkey_url)) as house:
         yield house
 
 

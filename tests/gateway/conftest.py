@@ -5,14 +5,13 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import httpx2
 import msgspec
 import pytest
 import pytest_asyncio
 import redis.asyncio
+from tests.databases import a_database
 
 from dayshift.domain import api_keys, ids
 from dayshift.domain.task import Started
@@ -154,32 +153,20 @@ async def a_house(database_url: str, valkey_url: str, *, open_loopback: bool) ->
 
 
 @pytest.fixture
-async def own_house(database_url: str, valkey_url: str) -> AsyncIterator[House]:
+async def own_house(migrated_database_url: str, valkey_url: str) -> AsyncIterator[House]:
     """A gateway for one test, with nobody's keys, so that its loopback is open."""
-    async with a_house(database_url, valkey_url, open_loopback=True) as house:
+    async with a_house(migrated_database_url, valkey_url, open_loopback=True) as house:
         yield house
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(engine_urls: tuple[str, str]) -> AsyncIterator[House]:
+async def house(engine_urls: tuple[str, str], schema_template: str) -> AsyncIterator[House]:
     """A gateway for all tests of a module: each is a tenant of its own there, which is wall enough."""
-    async with _a_database(engine_urls[0]) as database_url:
+    async with a_database(engine_urls[0], template=schema_template) as database_url:
         valkey_url = await _an_empty_plane(engine_urls[1])
         async with a_house(database_url, valkey_url, open_loopback=False) as house:
             yield house
         await _an_empty_plane(engine_urls[1])
-
-
-@asynccontextmanager
-async def _a_database(admin_url: str) -> AsyncIterator[str]:
-    name = f"test_gateway_{uuid.uuid4().hex}"
-    admin = await asyncpg.connect(admin_url)
-    await admin.execute(f"CREATE DATABASE {name}")
-    try:
-        yield urlunsplit(urlsplit(admin_url)._replace(path=f"/{name}"))
-    finally:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.close()
 
 
 async def _an_empty_plane(base: str) -> str:

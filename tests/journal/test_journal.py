@@ -19,9 +19,8 @@ CALL = call_of(EffectKind.LLM, "chat m", b"hi", parts={"messages[0]": b"hi"})
 
 
 @pytest.fixture
-async def ledger(database_url: str) -> AsyncIterator[Ledger]:
-    async with Ledger(database_url) as opened:
-        await opened.migrate()
+async def ledger(migrated_database_url: str) -> AsyncIterator[Ledger]:
+    async with Ledger(migrated_database_url) as opened:
         yield opened
 
 

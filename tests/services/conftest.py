@@ -4,9 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import msgspec
 import pytest
 
@@ -17,6 +15,7 @@ from dayshift.domain.task import Started
 from dayshift.hotplane import Plane, digest
 from dayshift.ledger import AgentRow, Ledger, StartRefusal, WorkerRow
 from dayshift.tasks import Outcome, Receipt, Services, TaskRequest
+from tests.databases import a_database, administer, named
 
 AGENT = "echo"
 TENANT = "acme"
@@ -114,29 +113,17 @@ async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 
 def template_database(engine_urls: tuple[str, str]) -> Iterator[str]:
     """A database with the schema and one agent, to be copied: migrating one for each test takes ten times as long."""
     name = f"template_{uuid.uuid4().hex}"
-    asyncio.run(_administer(engine_urls[0], f"CREATE DATABASE {name}"))
-    asyncio.run(_prepare(_named(engine_urls[0], name)))
+    asyncio.run(administer(engine_urls[0], f"CREATE DATABASE {name}"))
+    asyncio.run(_prepare(named(engine_urls[0], name)))
     yield name
-    asyncio.run(_administer(engine_urls[0], f"DROP DATABASE {name} WITH (FORCE)"))
+    asyncio.run(administer(engine_urls[0], f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
 async def ready_database_url(engine_urls: tuple[str, str], template_database: str) -> AsyncIterator[str]:
     """A database of the test's own with the schema and one agent."""
-    name = f"test_{uuid.uuid4().hex}"
-    await _administer(engine_urls[0], f"CREATE DATABASE {name} TEMPLATE {template_database}")
-    yield _named(engine_urls[0], name)
-    await _administer(engine_urls[0], f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _named(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
-
-
-async def _administer(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute(statement)
-    await connection.close()
+    async with a_database(engine_urls[0], template=template_database) as url:
+        yield url
 
 
 async def _prepare(url: str) -> None:

@@ -6,7 +6,6 @@ from dayshift.ledger import Ledger
 
 
 @pytest.fixture
-async def ledger(database_url: str) -> AsyncIterator[Ledger]:
-    async with Ledger(database_url) as ledger:
-        await ledger.migrate()
+async def ledger(migrated_database_url: str) -> AsyncIterator[Ledger]:
+    async with Ledger(migrated_database_url) as ledger:
         yield ledger

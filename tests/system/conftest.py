@@ -7,11 +7,11 @@ from tests.system.house import House, clean_environment
 
 
 @pytest.fixture
-async def house(tmp_path: Path, database_url: str, valkey_url: str) -> AsyncIterator[House]:
+async def house(tmp_path: Path, migrated_database_url: str, valkey_url: str) -> AsyncIterator[House]:
     """A house on the test's own databases; not started yet."""
     environment = {
         **clean_environment(),
-        "DAYSHIFT_DATABASE_URL": database_url,
+        "DAYSHIFT_DATABASE_URL": migrated_database_url,
         "DAYSHIFT_VALKEY_URL": valkey_url,
         "DAYSHIFT_DATA": str(tmp_path / "data"),
         "DAYSHIFT_HOST": "127.0.0.1",
