@@ -340,6 +340,18 @@ def test_a_start_that_a_killed_worker_had_asked_for_may_come_long_after_its_deat
     assert violations_of(record) == []
 
 
+def test_a_failure_that_meets_a_cancel_ends_its_task() -> None:
+    record = sound()
+    record.cancelled.add(SECOND)
+    record.diary[6] = msgspec.structs.replace(record.diary[6], status="cancelled", failures=1)
+    record.marks[7] = msgspec.structs.replace(record.marks[7], kind="fail")
+    for view in (record.rows[1], record.shown[f"task_{SECOND}"], record.sights[1].task):
+        view |= {"status": "cancelled", "failures": 1, "output": None}
+    assert violations_of(record) == []
+    record.diary[6] = msgspec.structs.replace(record.diary[6], status="succeeded")
+    assert "illegal change" in {violation.kind for violation in violations_of(record)}
+
+
 def test_what_was_sent_at_once_may_run_in_the_order_of_its_commits() -> None:
     record = sound()
     record.programs[0] = msgspec.structs.replace(record.programs[0], acts=(SubmitAtOnce((FIRST, SECOND)),))
