@@ -356,3 +356,24 @@ async def test_a_branch_that_fails_ends_the_others():
     with pytest.raises(KeyError, match="no"):
         await task.attempt(lambda ctx: ctx.gather(waits(), fails()))
     assert ended == ["waits"]
+
+
+async def test_gather_raises_what_failed_first_and_not_what_that_led_to():
+    task = Task()
+
+    async def breaks_when_cancelled():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise ValueError("while it was cancelled") from None
+
+    async def fails():
+        await asyncio.sleep(0)
+        raise KeyError("no")
+
+    with pytest.raises(KeyError, match="no"):
+        await task.attempt(lambda ctx: ctx.gather(breaks_when_cancelled(), fails()))
+
+
+async def test_gather_of_nothing_is_nothing():
+    assert await Task().attempt(lambda ctx: ctx.gather()) == []

@@ -16,17 +16,20 @@ from dayshift.agents.effects import scope
 
 async def gather(*branches: Awaitable[Any]) -> list[Any]:
     """The results, in order. Raises the error of the branch that failed first."""
+    if not branches:
+        return []
     outer = scope.get()
     tasks = [_begin(branch, f"{outer}/branch {number}") for number, branch in enumerate(branches)]
+    done: set[asyncio.Task[Any]] = set()
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    failed = [task.exception() for task in tasks if not task.cancelled() and task.exception() is not None]
-    if failed:
-        raise failed[0]  # type: ignore[misc] # None was left out
+    for task in tasks:
+        if task in done and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
     return [task.result() for task in tasks]
 
 
