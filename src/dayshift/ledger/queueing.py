@@ -22,7 +22,7 @@ class Queueing:
     _db: Database
 
     async def place_of(self, task_id: str) -> Place | None:
-        """Where a task stands; None if it is not queued or stands behind another of its conversation."""
+        """Where a task stands; None if it stands behind another of its conversation, or is neither queued nor wakes by itself."""
         row = await self._db.fetch_one("place_of", bare(task_id))
         return to_place(row) if row else None
 
