@@ -6,6 +6,7 @@ import pytest
 from dayshift import Fatal, Retry, agent
 from dayshift.agents.declaration import declaration_of
 from dayshift.agents.registered import Agent
+from dayshift.domain.errors import WrongUse
 from dayshift.domain.settings import AgentSettings
 from dayshift.domain.task import Started, Timing, Usage
 from dayshift.worker.attempt import StopReason
@@ -113,6 +114,12 @@ def test_verdicts_are_found_inside_a_task_group():
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), MemoryError()])
 def test_whatever_is_raised_is_a_failure(error):
     assert judge().of_ending(Raised(error)).kind == "retry"
+
+
+def test_a_wrong_use_is_final_as_another_try_is_as_wrong():
+    outcome = judge().of_ending(Raised(WrongUse("ctx.sleep(-1): seconds must be a number from 0")))
+    assert (outcome.kind, outcome.error.code, outcome.error.retryable) == ("failed", "wrong_use", False)
+    assert outcome.error.message == "ctx.sleep(-1): seconds must be a number from 0"
 
 
 def test_stops():

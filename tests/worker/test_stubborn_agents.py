@@ -110,7 +110,7 @@ async def test_a_stream_that_was_left_is_left_again_where_it_was(house, provider
 async def test_a_plain_client_on_the_event_loop_is_refused_and_blocks_nobody(house, provider, log):
     async with working(house):
         task = await house.finished(await house.submit("asks_by_a_plain_client", options={"timeout": 20}))
-    assert task.status is Status.FAILED
+    assert (task.status, task.error.code, task.attempt) == (Status.FAILED, "wrong_use", 1)
     assert "a plain client was used on the event loop" in task.error.message
     assert provider.stats()["received"] == 0
 

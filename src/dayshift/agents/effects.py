@@ -17,7 +17,7 @@ from dayshift.agents.failures import encode_failure, raise_recorded
 from dayshift.agents.usage import CallMeter
 from dayshift.domain.child import ChildEnd
 from dayshift.domain.effect import Effect, EffectStatus
-from dayshift.domain.errors import Stopped
+from dayshift.domain.errors import Stopped, WrongUse
 from dayshift.journal import AttemptJournal, Call, unpack
 
 Answer = TypeVar("Answer")
@@ -90,6 +90,13 @@ class Effects:
     def is_in_async_code() -> bool:
         """Whether the code that asks can await, on whichever loop."""
         return asyncio._get_running_loop() is not None  # noqa: SLF001 - as above
+
+    def refused(self, message: str) -> Exception:
+        """What was called in a way that cannot be. It stops the attempt: an SDK would try again and hide what is wrong, and a
+        framework would tell it to the model.
+        """
+        error = WrongUse(message)
+        return error if self.is_local else self.journal.stop_by(error)
 
     async def take(self, call: Call) -> Effect | None:
         """What an earlier attempt recorded; None when it has to be done. Raises Diverged, which ends a strict agent.

@@ -7,7 +7,6 @@ from dayshift.agents.tools import UnknownOutcome
 from dayshift.agents.usage import CallMeter
 from dayshift.domain import clock
 from dayshift.domain.effect import Effect, EffectKind
-from dayshift.domain.errors import WrongUse
 from dayshift.domain.task import Usage
 from dayshift.journal import Call, Draft, call_of_digest, unpack
 from dayshift.llm.capture import Answer, answers
@@ -34,7 +33,7 @@ class LlmCalls:
 
     def take_here(self, question: Question) -> Answer | None:
         if self._effects.is_on_loop():
-            raise WrongUse(
+            raise self._effects.refused(
                 f"{question.name}: a plain client was used on the event loop, where it would hold up all other tasks and cannot wait for "
                 "its journal: use the async client, or call it by `await asyncio.to_thread(...)`"
             )

@@ -161,7 +161,7 @@ class _Use:
     def perform_plain(self) -> Any:
         """The same in a thread, while the worker's loop does what must be awaited."""
         if self._effects.is_on_loop():
-            raise WrongUse(
+            raise self._effects.refused(
                 f"tool {self._declared.name} is a plain function, and was called on the event loop, where it cannot wait for "
                 "its journal: make it `async def`, or call it by `await asyncio.to_thread(...)`"
             )
