@@ -27,6 +27,7 @@ from dayshift.journal import Call, call_of
 SHORT_SECONDS = 1.0
 LONGEST_SECONDS = 10 * 366 * 86_400.0
 NAME_LIMIT = 200
+TIMED_OUT = "no signal came within its time"  # as it is recorded: who makes something of it makes the same of a replay
 MOST_CHILDREN = 10_000
 DEEPEST = 32
 
@@ -106,7 +107,7 @@ async def _wait_for(effects: Effects, name: str, timeout: float | None) -> Any:
     if wait.status is EffectStatus.STARTED:
         answer = await effects.waiting.answer(wait)
         if answer is None:
-            raise TimeoutError(f"no signal {name!r} came within its time")
+            raise TimeoutError(TIMED_OUT)
         assert isinstance(answer, bytes), "a wait for a signal is answered by what it said"
         wait = await effects.journal.record(effects.journal.begin_again(wait, asked), answer)
     return msgspec.json.decode(result_of(wait))

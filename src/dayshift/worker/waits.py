@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from dayshift.agents import encode_failure
+from dayshift.agents.waiting import TIMED_OUT
 from dayshift.domain.child import ChildEnd
 from dayshift.domain.effect import Effect
 from dayshift.domain.patience import until_answered
@@ -21,7 +22,7 @@ from dayshift.tasks.background import Background
 
 SWEEP_SECONDS = 5.0
 MOST_A_LOOK = 200
-_TIMED_OUT = pack(encode_failure(TimeoutError("no signal came within its time")))
+_TIMED_OUT = pack(encode_failure(TimeoutError(TIMED_OUT)))
 
 Answer = bytes | ChildEnd | None
 
