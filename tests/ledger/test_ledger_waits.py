@@ -159,6 +159,21 @@ async def test_a_task_that_wakes_by_itself_is_started_when_its_time_has_come(led
     assert again.attempt == 2
 
 
+async def test_a_parked_task_has_a_place_if_it_wakes_by_itself(ledger):
+    """A worker that asked too early, by a clock that is ahead, gives it that place again."""
+    worker = await new_worker(ledger)
+    for wake_at in (from_now(60), None):
+        started = await running(ledger, worker)
+        wait = await waiting_for_signal(ledger, started, worker)
+        parked = await park(ledger, started, worker, wait, wake_at=wake_at)
+        assert reason(await start(ledger, started.id, worker)) == ("waiting" if wake_at is None else "not_due")
+        place = await ledger.tasks.place_of(started.id)
+        if wake_at is None:
+            assert place is None
+        else:
+            assert (place.id, place.run_at_ms) == (started.id, int(parked.wake_at.timestamp() * 1000))
+
+
 async def test_what_is_late_is_queued(ledger):
     worker = await new_worker(ledger)
     started = await running(ledger, worker)
@@ -231,6 +246,20 @@ async def test_a_child_s_end_is_told_to_its_parent_and_seen(ledger):
     again = await start(ledger, started.id, worker)
     seen = await look(ledger, again, worker)
     assert seen.answers == {spawn.effect.id: ChildEnd(Status.SUCCEEDED, b'"done"', None, None)}
+
+
+async def test_the_end_of_a_child_that_a_person_tried_again_is_told_as_well(ledger):
+    worker = await new_worker(ledger)
+    started = await running(ledger, worker)
+    (spawned,) = await ledger.waits.spawn([child_of(started, worker)])
+    child = await start(ledger, spawned.place.id, worker)
+    await finish(ledger, child, worker, Outcome.FAILED)
+    await ledger.waits.note_told([child.id])
+    await ledger.tasks.retry("acme", child.id)
+    await ledger.waits.note_told([child.id])  # by somebody who is late
+    assert await ledger.waits.untold(10) == []
+    await finish(ledger, await start(ledger, child.id, worker), worker)
+    assert await ledger.waits.untold(10) == [(child.id, started.id)]
 
 
 async def test_an_erased_child_is_an_end_too(ledger):

@@ -248,6 +248,15 @@ async def calls_others(ctx: Context, texts: list[str]) -> list[str]:
 
 
 @agent
+async def leaves_a_child(ctx: Context) -> str:
+    """Ends while another task works for it."""
+    calling = asyncio.create_task(ctx.call(slow_echo, "wait"))
+    await ctx.wait_for("approval")
+    calling.cancel()
+    return "done"
+
+
+@agent
 async def slow_echo(ctx: Context, text: str) -> str:
     if text == "fail":
         raise Fatal("it was told to fail")

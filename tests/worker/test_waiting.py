@@ -181,6 +181,29 @@ async def test_cancel_goes_down_the_tree(house):
             assert (await house.finished(child.id)).status is Status.CANCELLED
 
 
+async def test_a_parent_hears_of_a_child_that_was_cancelled_and_erased_at_once(house):
+    async with working(house):
+        task_id = await house.submit("calls_others", texts=["wait"])
+        await parked_on_children(house, task_id)
+        (child,) = [one for one in await house.ledger.tasks.list(TENANT, limit=10) if one.parent == task_id]
+        await house.services.control.cancel(child.id, TENANT)
+        await house.finished(child.id)
+        await house.ledger.waits.note_told([child.id])  # as if nobody had come to tell the parent
+        await house.services.control.erase(child.id, TENANT)
+        task = await house.finished(task_id, 10.0)
+    assert (task.status, task.error.code) == (Status.FAILED, "child_failed")
+
+
+async def test_what_works_for_nobody_any_more_is_cancelled_at_once(house):
+    async with working(house):
+        task_id = await house.submit("leaves_a_child")
+        await parked(house, task_id)
+        await say(house, task_id)
+        assert (await house.finished(task_id)).status is Status.SUCCEEDED
+        (child,) = [one for one in await house.ledger.tasks.list(TENANT, limit=10) if one.parent == task_id]
+        assert (await house.finished(child.id, 5.0)).status is Status.CANCELLED
+
+
 async def parked_on_children(house, task_id):
     waiting = await house.event(task_id, "task.waiting")
     assert waiting["waiting_for"]["type"] == "child"

@@ -12,6 +12,7 @@ from dayshift.tasks import endings, events
 from dayshift.tasks.background import Background
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
+from dayshift.tasks.waking import Waking
 
 _PUSH_TRIES = 3
 _PUSH_PAUSE_SECONDS = 0.3
@@ -21,12 +22,20 @@ class Control:
     """Each is one transaction of the ledger, and then word to whom it concerns."""
 
     def __init__(
-        self, ledger: Ledger, plane: Plane, outbox: Outbox, next_in_line: NextInLine, background: Background
+        self,
+        ledger: Ledger,
+        plane: Plane,
+        outbox: Outbox,
+        next_in_line: NextInLine,
+        *,
+        waking: Waking,
+        background: Background,
     ) -> None:
         self._ledger = ledger
         self._plane = plane
         self._outbox = outbox
         self._next_in_line = next_in_line
+        self._waking = waking
         self._background = background
 
     async def cancel(self, task_id: str, tenant: str) -> Task:
@@ -60,8 +69,15 @@ class Control:
 
     async def erase(self, task_id: str, tenant: str) -> None:
         """Remove a finished task and its stream. Raises `Conflict` (code `not_finished`) while it may still run."""
+        await self._tell_parent_of(task_id, tenant)
         await self._ledger.tasks.erase(tenant, task_id)
         self._push(lambda: self._plane.forget(task_id))
+
+    async def _tell_parent_of(self, task_id: str, tenant: str) -> None:
+        """That it was told of this end stands in the row that goes: whoever ended the task may not have come to it yet."""
+        task = await self._ledger.tasks.get(task_id, tenant)
+        if task is not None and task.is_final and task.parent is not None:
+            await self._waking.wake([task.parent])
 
     def _push_down(self, task_id: str) -> None:
         """Cancel goes down the tree; what is missed here is found by maintenance."""

@@ -43,7 +43,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     """How an attempt ended. `output` is JSON bytes; `usage` and `timing` are the task's sums, this attempt included.
 
     `slot_seconds`: how long the attempt held its slot; the hot plane charges it to the tenant. `parking` goes with parked;
-    `has_children`: some that it called have not ended.
+    `has_children`: it called others, which may not have ended.
     """
 
     kind: OutcomeKind

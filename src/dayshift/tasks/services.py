@@ -62,10 +62,10 @@ class Services:
         self.next_in_line = next_in_line = NextInLine(ledger, outbox, background)
         self.agents_known = AgentsKnown(ledger)
         self.admission = Admission(ledger, settings)
-        self.control = Control(ledger, plane, outbox, next_in_line, background)
+        self.waking = Waking(ledger, plane, outbox, background)
+        self.control = Control(ledger, plane, outbox, next_in_line, waking=self.waking, background=background)
         self.conversations = Conversations(ledger, self.control)
         self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations)
-        self.waking = Waking(ledger, plane, outbox, background)
         self.family = Family(ledger, outbox, self.waking, self.control, background)
         self.finishing = Finishing(
             ledger,

@@ -1,8 +1,9 @@
-"""Where an attempt's time went and what its LLM calls consumed, added to the task's sums."""
+"""Where an attempt's time went and what its LLM calls consumed, added to the task's sums; and whether it called others."""
 
 import msgspec
 
 from dayshift.domain import clock
+from dayshift.domain.effect import EffectKind
 from dayshift.domain.task import Started, Timing
 from dayshift.tasks.finishing import Outcome
 from dayshift.worker.attempt import Attempt
@@ -36,4 +37,5 @@ def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcom
         usage=msgspec.structs.replace(usage, replayed_calls=usage.replayed_calls + started.usage.replayed_calls),
         timing=timing,
         slot_seconds=ended_mono - attempt.claimed_mono,
+        has_children=attempt.journal is not None and attempt.journal.count_of(EffectKind.CHILD) > 0,
     )

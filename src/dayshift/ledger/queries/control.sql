@@ -36,6 +36,7 @@ SELECT l.status AS was, l.worker_id, coalesce((SELECT unfinished > 0 FROM talked
 
 -- name: retry_task
 -- Queues a dead letter again, at the end of its line, with no failures counted, for whichever version of the code comes first.
+-- Its parent, if it has one, is to be told of its next end as well.
 WITH locked AS MATERIALIZED (
     SELECT id, status FROM tasks WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE
 ),
@@ -44,7 +45,7 @@ written AS (
         status = 'queued', seq = nextval('task_seq'), run_at = date_trunc('milliseconds', now()),
         failures = 0, poison_losses = 0, quarantined = false, claimed_as = NULL, cancel_requested_at = NULL, finished_at = NULL,
         expires_at = CASE WHEN t.expires_at > now() THEN t.expires_at END,
-        error_code = NULL, error_message = NULL, error_retryable = NULL
+        error_code = NULL, error_message = NULL, error_retryable = NULL, untold_parent = t.parent_id
     FROM locked l
     WHERE t.id = l.id AND l.status = 'failed'
     RETURNING t.id, t.agent AS claimed_as, t.priority, t.tenant, t.seq, t.run_at, t.conversation

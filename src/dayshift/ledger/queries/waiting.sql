@@ -136,8 +136,8 @@ WHERE untold_parent IS NOT NULL AND finished_at IS NOT NULL
 ORDER BY finished_at LIMIT $1;
 
 -- name: note_told
--- Their parents know that these have ended.
-UPDATE tasks SET untold_parent = NULL WHERE id = ANY ($1::uuid[]) AND untold_parent IS NOT NULL;
+-- Their parents know that these have ended. What was queued again meanwhile will end once more.
+UPDATE tasks SET untold_parent = NULL WHERE id = ANY ($1::uuid[]) AND untold_parent IS NOT NULL AND finished_at IS NOT NULL;
 
 -- name: unfinished_children
 -- The children of a task that have not ended.
