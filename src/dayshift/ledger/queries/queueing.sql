@@ -1,11 +1,11 @@
 -- name: place_of
 -- Where one task stands, if it is queued and nothing stands before it in its conversation, or parked until a time.
-WITH parked AS MATERIALIZED (
-    SELECT id, coalesce(claimed_as, agent) AS claimed_as, priority, tenant, seq, wake_at FROM tasks WHERE id = $1 AND status = 'waiting'
+WITH one AS MATERIALIZED (
+    SELECT id, coalesce(claimed_as, agent) AS claimed_as, priority, tenant, seq, wake_at, status FROM tasks WHERE id = $1
 )
 SELECT id, claimed_as, priority, tenant, seq, run_at, run_at <= now() AS due FROM places WHERE id = $1
 UNION ALL
-SELECT id, claimed_as, priority, tenant, seq, wake_at, wake_at <= now() FROM parked WHERE wake_at IS NOT NULL;
+SELECT id, claimed_as, priority, tenant, seq, wake_at, wake_at <= now() FROM one WHERE status = 'waiting' AND wake_at IS NOT NULL;
 
 -- name: lane_page
 -- The ready tasks of one lane from a seq on, in order.
