@@ -10,7 +10,7 @@ from tests.fakellm.process import fake_provider
 from tests.worker.house import until
 from tests.worker.test_lost_leases import end_processes, until_listed
 
-TURNS = 8
+TURNS = 5
 
 
 @pytest.fixture
