@@ -3,6 +3,7 @@
 import asyncio
 
 import crowd
+import msgspec
 import pytest
 
 from dayshift.domain.clock import now
@@ -50,6 +51,33 @@ async def test_work_wakes_one_idle_worker_and_a_claim_that_leaves_some_wakes_the
     assert await settled(plane, sub) == [(second, b"wake")]
     assert len(await crowd.claim(plane, second.rpartition(":")[2], 10)) == 3
     assert await settled(plane, sub) == []
+
+
+@pytest.mark.parametrize("wakes_in_ms", [0, 60_000])
+async def test_what_came_for_a_parked_task_before_its_worker_had_said_so_is_not_lost(plane, wakes_in_ms):
+    worker_id, (place,) = crowd.worker(), crowd.places(1)
+    later_ms = int(now().timestamp() * 1000) + wakes_in_ms
+    later = msgspec.structs.replace(place, run_at_ms=later_ms) if wakes_in_ms else None
+    ack = Ack(place.id, 1.0, later, called=place)
+    await plane.enqueue([place])
+    assert await crowd.claim(plane, worker_id, 1) == [place.id]
+    await plane.ack(worker_id, [ack])
+    assert await crowd.claim(plane, worker_id, 1) == [], "nothing came for it"
+    await plane.enqueue([place])
+    assert await crowd.claim(plane, worker_id, 1) == [place.id]
+    assert await plane.enqueue([place]) == ["held"]
+    for _ in range(2):  # the answer to the first one was lost
+        await plane.ack(worker_id, [ack])
+    assert await crowd.claim(plane, worker_id, 1) == [place.id]
+
+
+async def test_what_came_for_a_task_that_has_ended_is_of_no_use(plane):
+    worker_id, (place,) = crowd.worker(), crowd.places(1)
+    await plane.enqueue([place])
+    assert await crowd.claim(plane, worker_id, 1) == [place.id]
+    assert await plane.enqueue([place]) == ["held"]
+    await plane.ack(worker_id, [Ack(place.id, 1.0)])
+    assert await crowd.claim(plane, worker_id, 1) == []
 
 
 async def test_a_wake_up_that_nobody_receives_goes_to_the_next(plane, sub):

@@ -105,5 +105,7 @@ def _lane(parts: Sequence[bytes]) -> Lane:
 
 
 def _flattened_ack(ack: Ack) -> tuple[str | int, ...]:
-    again = ("again", *flattened(ack.again)) if ack.again is not None else ("",)
-    return (ack.task_id, repr(float(ack.slot_seconds)), *again)
+    head = (ack.task_id, repr(float(ack.slot_seconds)))
+    if ack.called is not None:
+        return (*head, "parked", *flattened(ack.called), 0 if ack.again is None else ack.again.run_at_ms)
+    return (*head, "again", *flattened(ack.again)) if ack.again is not None else (*head, "")

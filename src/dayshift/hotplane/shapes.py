@@ -37,11 +37,16 @@ class Claim(Struct, frozen=True):
 
 
 class Ack(Struct, frozen=True):
-    """A worker is done with a task. `slot_seconds` is how long it held a slot; `again` queues it once more."""
+    """A worker is done with a task. `slot_seconds` is how long it held a slot; `again` queues it once more.
+
+    `called` goes with a task that was parked: it is queued there instead if it was announced while the worker held it, as
+    what came for it can reach the plane before this does.
+    """
 
     task_id: str
     slot_seconds: float = 0.0
     again: Place | None = None
+    called: Place | None = None
 
 
 class Reconciled(Struct, frozen=True):

@@ -162,7 +162,8 @@ class Finishing:
         )
         is_soon = wake_at is not None and (wake_at - now()).total_seconds() <= HOT_SECONDS
         again = started.place(round(wake_at.timestamp() * 1000)) if wake_at is not None and is_soon else None
-        self._outbox.ack(worker_id, Ack(task_id=started.id, slot_seconds=outcome.slot_seconds, again=again))
+        ack = Ack(task_id=started.id, slot_seconds=outcome.slot_seconds, again=again, called=started.place(0))
+        self._outbox.ack(worker_id, ack)
 
     def _queue_again(self, started: Started, worker_id: str, outcome: Outcome, finished: Finished) -> None:
         was_due = outcome.kind != "retry"  # it ran: so it was, by the ledger's clock, whatever another one says

@@ -83,11 +83,21 @@ local function is_same_place(task, place)
     and task.seq == place.seq
 end
 
+-- Something came for a task while a worker held it: by the ledger it may be parked, which its worker has not told yet.
+local function note_called(task)
+  redis.call('HSET', key('task', task.id), 'called', task.worker)
+end
+
+local function was_called(task)
+  return redis.call('HGET', key('task', task.id), 'called') == task.worker
+end
+
 -- The newest word about a task wins, except that a worker keeps what it holds. Bringing it in by a refill is no question
 -- of admission.
 local function announce(place, by_refill)
   local task = task_of(place.id)
   if task and task.state == 'held' then
+    note_called(task)
     return 'held'
   end
   local is_due = tonumber(place.due) <= NOW_MS
