@@ -9,8 +9,10 @@ import pytest
 
 from dayshift.agents import load
 from dayshift.domain import ids
+from dayshift.domain.events import Fault
 from dayshift.domain.task import Started, Status
 from dayshift.ledger import WorkerRow
+from dayshift.telemetry import subscribe
 from dayshift.worker import Lease
 from dayshift.worker import quarantine as quarantine_module
 from dayshift.worker.attempt import Attempt
@@ -92,6 +94,32 @@ class StubbornChild:
     def kill(self):
         self.exit_code = -9
         self.ended.set()
+
+
+async def test_a_child_that_may_not_start_its_task_is_not_started_in_a_circle(house):
+    """Of a pinned task, when the code on disk has changed since this worker began."""
+    faults, spawned = [], []
+    end = subscribe(Fault, faults.append)
+
+    async def spawn(task_id, worker_id):
+        spawned.append(worker_id)
+        child = StubbornChild()
+        child.ended.set()
+        return child
+
+    parent = Lease(ids.new(ids.WORKER))
+    await Registration(house.ledger, load(str(AGENTS)), 1).register_agents()
+    await Registration(house.ledger, load(str(AGENTS)), 1).register_worker(parent)
+    task_id = await house.submit("echo", text="a")
+    await house.services.outbox.delivered()
+    claim = lambda: house.plane.claim(parent.worker_id, ids.new("claim_"), [("echo", -1)], 1)  # noqa: E731 - one line says it
+    assert (await claim()).task_ids == [task_id]
+    await Quarantine(house.ledger, house.plane, house.services.rescue, spawn).run(Attempt(task_id, parent))
+    end()
+    again = await claim()
+    assert (again.task_ids, len(spawned)) == ([], 1)
+    assert again.next_due_ms is not None, "it comes back in some seconds"
+    assert [(fault.where, fault.error_type) for fault in faults] == [("quarantine", "NotStarted")]
 
 
 @pytest.mark.parametrize("is_killed_from_here", [True, False])
