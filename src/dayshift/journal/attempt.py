@@ -195,8 +195,7 @@ class AttemptJournal:
 
     async def spawn(self, draft: Draft, child: Child) -> Effect:
         """Write down that a child was called, and make it."""
-        await self._settle_waiting()
-        return await self._writer.spawn(self._place(draft, EffectStatus.STARTED, None, None), child)
+        return await self._surviving.finish(self._spawned(draft, child))
 
     async def record(
         self, draft: Draft, result: bytes, usage: Usage | None = None, *, handed_on: bool = False
@@ -298,6 +297,13 @@ class AttemptJournal:
     async def _in_order(self, *effect: Any, **options: Any) -> Effect:
         await self._settle_waiting()
         return await self._write(*effect, **options)
+
+    async def _spawned(self, draft: Draft, child: Child) -> Effect:
+        await self._settle_waiting()
+        try:
+            return await self._writer.spawn(self._place(draft, EffectStatus.STARTED, None, None), child)
+        except Superseded as error:
+            raise self.stop_by(error) from None
 
     async def _write(
         self,
