@@ -1,6 +1,7 @@
 """Agents that do what the tests of the worker need; they meet the tests in `SEEN`, in files, or in the task's stream."""
 
 import asyncio
+import concurrent.futures
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ from dayshift import ChildFailed, Context, Fatal, Retry, agent, current
 
 SEEN: dict[str, list[float]] = {}
 RELEASE = threading.Event()
+POOL = concurrent.futures.ThreadPoolExecutor(2)
 
 
 def note(task_id: str) -> int:
@@ -231,6 +233,20 @@ async def asks_leave(ctx: Context, timeout: float | None = None, times: int = 1)
 
 
 @agent
+def waits_beside_a_job(ctx: Context, log: str) -> str:
+    """A plain agent waits in its own thread and works in another one."""
+
+    def work() -> None:
+        time.sleep(1.0)
+        append_line(log, "worked")
+
+    working = POOL.submit(ctx.step, work)
+    said: str = ctx.wait_for("approval")
+    working.result()
+    return said
+
+
+@agent
 async def leaves_slowly(ctx: Context) -> str:
     """Its code ends some time after it was told to."""
     try:
@@ -254,6 +270,15 @@ async def leaves_a_child(ctx: Context) -> str:
     await ctx.wait_for("approval")
     calling.cancel()
     return "done"
+
+
+@agent
+async def gives_up_on_a_child(ctx: Context) -> str:
+    try:
+        async with asyncio.timeout(0.3):
+            return await ctx.call(slow_echo, "a")
+    except TimeoutError:
+        return await ctx.wait_for("approval")
 
 
 @agent

@@ -181,6 +181,22 @@ async def test_cancel_goes_down_the_tree(house):
             assert (await house.finished(child.id)).status is Status.CANCELLED
 
 
+async def test_a_child_that_is_given_up_while_it_is_made_is_queued_all_the_same(house, monkeypatch):
+    spawn = house.ledger.waits.spawn
+
+    async def spawn_slowly(spawns):
+        spawned = await spawn(spawns)
+        await asyncio.sleep(0.8)
+        return spawned
+
+    monkeypatch.setattr(house.ledger.waits, "spawn", spawn_slowly)
+    async with working(house):
+        task_id = await house.submit("gives_up_on_a_child")
+        await parked(house, task_id)
+        (child,) = [one for one in await house.ledger.tasks.list(TENANT, limit=10) if one.parent == task_id]
+        assert (await house.finished(child.id, 10.0)).status is Status.SUCCEEDED
+
+
 async def test_a_parent_hears_of_a_child_that_was_cancelled_and_erased_at_once(house):
     async with working(house):
         task_id = await house.submit("calls_others", texts=["wait"])
@@ -216,6 +232,18 @@ async def test_a_task_is_not_parked_while_a_branch_of_it_works(house, tmp_path, 
         task_id = await house.submit("waits_beside_work", log=str(log), in_a_group=in_a_group)
         await parked(house, task_id)
         assert log.read_text() == "worked\n"
+        await say(house, task_id)
+        task = await house.finished(task_id)
+    assert (bytes(task.output), task.attempt) == (b'"yes"', 2)
+    assert log.read_text() == "worked\n"
+
+
+async def test_a_plain_task_is_not_parked_while_a_job_of_it_works(house, tmp_path):
+    log = tmp_path / "log"
+    async with working(house):
+        task_id = await house.submit("waits_beside_a_job", log=str(log))
+        await parked(house, task_id)
+        assert log.exists(), "it was parked while it worked"
         await say(house, task_id)
         task = await house.finished(task_id)
     assert (bytes(task.output), task.attempt) == (b'"yes"', 2)

@@ -1,10 +1,13 @@
-"""The branches of an agent: every asyncio task that its code has started, and whether all of them wait durably.
+"""The branches of an agent: every asyncio task and every executor's job that its code has started, and whether all of them
+wait durably.
 
 A task may be parked only when nothing of it goes on in memory: then nothing is lost but what the journal brings back. An
 asyncio task is registered here when it is begun from within an agent. Each must be
 
     in a durable wait, or
     waiting for other branches: awaiting a task, `asyncio.gather`, `asyncio.wait`, or the end of a `TaskGroup`
+
+and each job in a thread that blocks until a durable wait has ended.
 
 Whatever else one waits for (a socket, a thread, a lock) may be work that somebody would miss. What cannot be told is taken
 for that: the task then keeps its slot, which costs memory and is never wrong.
@@ -15,10 +18,12 @@ more. (uvloop runs timers, and so the look whether to park, between an answer an
 
 import asyncio
 from asyncio import taskgroups, tasks
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextvars import Context, ContextVar
 from types import CodeType, FrameType
 from typing import Any
+
+from dayshift.llm.capture import Jobs
 
 Branch = asyncio.Task[Any]
 
@@ -37,18 +42,20 @@ class Branches:
 
     def __init__(self) -> None:
         self._branches: set[Branch] = set()
+        self._jobs = Jobs()
 
     def follow(self) -> None:
-        """From here on, tasks begun below are branches of this attempt."""
+        """From here on, what is begun below are branches of this attempt."""
         _current.set(self)
+        self._jobs.follow()
 
     def add(self, branch: Branch) -> None:
         self._branches.add(branch)
         branch.add_done_callback(self._branches.discard)
 
-    def all_wait(self, is_waiting: Callable[[Branch], bool]) -> bool:
-        """Whether every branch waits, given those that are in a durable wait."""
-        return all(
+    def all_wait(self, is_waiting: Callable[[Branch], bool], threads: Collection[int | None] = ()) -> bool:
+        """Whether every branch waits, given those that are in a durable wait and the threads that block until one has ended."""
+        return self._jobs.are_all_in(threads) and all(
             not _is_about_to_run(branch) and (is_waiting(branch) or self._waits_for_others(branch))
             for branch in self._branches
         )

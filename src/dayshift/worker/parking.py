@@ -120,7 +120,7 @@ class AttemptWaits:
             for wait in self._waiting.values()
         ):
             return False
-        return self._branches.all_wait(self._waiting.__contains__)
+        return self._branches.all_wait(self._waiting.__contains__, self._threads.values())
 
     def _is_body_held_up(self) -> bool:
         """A plain function is no branch; it waits if one of the waits was asked for by its own thread."""

@@ -14,5 +14,6 @@ from dayshift.llm.capture.addresses import Address, Addresses
 from dayshift.llm.capture.answers import Answer
 from dayshift.llm.capture.core import Recorder, current_recorder, record_calls_with
 from dayshift.llm.capture.installing import capturing
+from dayshift.llm.capture.threads import Jobs
 
-__all__ = ["Address", "Addresses", "Answer", "Recorder", "capturing", "current_recorder", "record_calls_with"]
+__all__ = ["Address", "Addresses", "Answer", "Jobs", "Recorder", "capturing", "current_recorder", "record_calls_with"]

@@ -1,4 +1,4 @@
-"""Carries the task into the threads that its agent starts.
+"""Carries the task into the threads that its agent starts, and knows of the jobs that it has given to executors.
 
 `asyncio.to_thread` does so by itself; executors and `Thread` begin with an empty context, and an LLM call made there would
 belong to nobody. Only threads that a task starts are touched, and only in processes that run agents.
@@ -7,12 +7,54 @@ belong to nobody. Only threads that a task starts are touched, and only in proce
 import concurrent.futures
 import contextvars
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import thread as thread_pools  # named: the package brings it in only when it is asked for
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from dayshift.llm.capture.core import current_recorder
+
+
+class Jobs:
+    """What one task has given to executors and what has not ended. Threads of its own are not counted: those of tracers and
+    exporters never end, whoever happened to start them.
+    """
+
+    def __init__(self) -> None:
+        self._threads: dict[object, int | None] = {}  # by job; None: it has not begun
+
+    def follow(self) -> None:
+        """From here on, jobs begun below are of this task."""
+        _jobs.set(self)
+
+    def are_all_in(self, threads: Collection[int | None]) -> bool:
+        """Whether each is in one of these threads."""
+        return all(thread is not None and thread in threads for thread in tuple(self._threads.values()))
+
+    def submit(
+        self, submit: Callable[[Callable[[], Any]], concurrent.futures.Future[Any]], call: Callable[[], Any]
+    ) -> concurrent.futures.Future[Any]:
+        """Submit a job that is known until it has ended, or was cancelled before it began."""
+        job = object()
+        self._threads[job] = None
+        try:
+            future = submit(partial(self._run, job, call))
+        except BaseException:
+            self._end(job)
+            raise
+        future.add_done_callback(lambda _: self._end(job))
+        return future
+
+    def _run(self, job: object, call: Callable[[], Any]) -> Any:
+        self._threads[job] = threading.get_ident()
+        return call()
+
+    def _end(self, job: object) -> None:
+        self._threads.pop(job, None)
+
+
+_jobs: contextvars.ContextVar[Jobs | None] = contextvars.ContextVar("dayshift_jobs", default=None)
 
 
 @contextmanager
@@ -25,7 +67,9 @@ def carried_into_threads() -> Iterator[None]:
     ) -> concurrent.futures.Future[Any]:
         if current_recorder() is None:
             return submit(pool, function, *arguments, **named)
-        return submit(pool, contextvars.copy_context().run, function, *arguments, **named)
+        call = partial(contextvars.copy_context().run, partial(function, *arguments, **named))
+        jobs = _jobs.get()
+        return submit(pool, call) if jobs is None else jobs.submit(partial(submit, pool), call)
 
     def start_in_context(thread: threading.Thread) -> None:
         if current_recorder() is not None and not _is_of_a_pool(thread):
