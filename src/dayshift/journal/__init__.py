@@ -5,11 +5,12 @@ something was done before and records what is done now. To read: domain/effect.p
 journal. The service is not named here: it brings the ledger along, and `import dayshift` in an author's file must not.
 """
 
-from dayshift.journal.attempt import AttemptJournal, Draft
+from dayshift.journal.attempt import AttemptJournal
 from dayshift.journal.divergence import Divergence
 from dayshift.journal.history import Page
 from dayshift.journal.keys import Call, call_of, call_of_digest, canonical_json, scope_within
 from dayshift.journal.results import pack, unpack
+from dayshift.journal.unsettled import Draft
 from dayshift.journal.writer import Nowhere, Writer
 
 __all__ = [

@@ -5,17 +5,9 @@
                                     ├─────▶ failed(draft, error)    recorded before the next effect, or never
                                     └─────▶ drawn(draft, value)     likewise
 
-**Occurrences.** Two equal calls of one attempt are two effects. They are numbered when they are *recorded*, not when they
-begin: so it does not matter which of two that run side by side comes first. A later attempt takes the lowest that it has not
-used, and what it has to do itself is given the lowest that is free. Only what must be named to others before it is done (an
-idempotency key, a beginning that is written down) is numbered then.
+**Occurrences** number equal calls when they are recorded (see `occurrences.py`).
 
-**Failures.** An error that the agent was handed, and went on from, is part of what happened: a replay must fail there
-again, or the agent would go another way. The error that ended an attempt is the very thing that the next attempt is for.
-Which of the two it is, only what comes next can tell; so a failure waits here until there is a next effect, or the end.
-
-**Values** (the time, a random number) cost nothing to draw again, and matter only to what is made of them. So they wait in
-the same way, and cost no commit of their own. So does a part of a stream whose reader left it: by its will, or because it failed.
+**Failures** wait for the next effect, or the end of the attempt, and so do values that were drawn (see `unsettled.py`).
 
 **The law.** No attempt works with an answer that is not the recorded one. So `record` answers with the effect that stands,
 which is the one to hand on: nearly always it is the one that was handed in.
@@ -26,58 +18,27 @@ loop.
 
 import asyncio
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from itertools import count
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from dayshift.domain import clock, ids
 from dayshift.domain.child import Child
-from dayshift.domain.effect import Difference, Effect, EffectKind, EffectStatus
+from dayshift.domain.effect import Effect, EffectKind, EffectStatus
 from dayshift.domain.errors import Diverged, Superseded
 from dayshift.domain.task import Usage
-from dayshift.journal.causes import causes_of
 from dayshift.journal.divergence import Divergence, Divergences
 from dayshift.journal.keys import Call, canonical_json, name_of_emit, names_in
+from dayshift.journal.occurrences import Occurrences
 from dayshift.journal.recorded import Recorded
 from dayshift.journal.results import pack
 from dayshift.journal.surviving import Surviving
+from dayshift.journal.unsettled import Draft, HandedOn, Unsettled
 from dayshift.journal.writer import Nowhere, Writer
 
 _COST_NOTHING = frozenset({EffectKind.VALUE, EffectKind.SLEEP, EffectKind.SIGNAL})
-
-
-class Draft(Struct, frozen=True):
-    """An effect that has begun. Its id is made now, so that its outcome can be told again."""
-
-    id: str
-    call: Call
-    started_at: datetime
-    differs: Difference | None = None
-
-
-class _Waiting(Struct, frozen=True):
-    """Handed to the agent, and recorded before the next effect. `error` is what a failure handed it; `usage` what a part did
-    that was left. `undone`: recorded instead of what was written down as begun, if this
-    ended the attempt.
-    """
-
-    draft: Draft
-    status: EffectStatus
-    result: bytes
-    error: object | None = None
-    usage: Usage | None = None
-    undone: bytes | None = None
-
-    def outlives(self, ended_by: BaseException | None, causes: set[int]) -> bool:
-        """Whether it is to be recorded at the end of the attempt, when nothing was made of it."""
-        if self.error is not None:
-            return id(self.error) not in causes
-        return self.usage is not None and ended_by is None
 
 
 class AttemptJournal:
@@ -101,10 +62,9 @@ class AttemptJournal:
         self._may_act = may_act
         self._lock = threading.Lock()
         self._recorded = Recorded(effects)
-        self._occurrences: dict[bytes, set[int]] = defaultdict(set)  # those that are given
-        self._given: dict[str, int] = {}  # occurrences, by draft
+        self._occurrences = Occurrences(effects)
         self._divergences = Divergences()
-        self._waiting: list[_Waiting] = []
+        self._unsettled = Unsettled()
         self._unknown: list[Effect] = []
         self._surviving = Surviving()
         self._usage = Usage()
@@ -112,7 +72,6 @@ class AttemptJournal:
         self._emitted = Counter[bytes]()  # by earlier attempts, and not again by this one
         self._emits: list[bytes] = []  # by this one, since its latest effect
         for effect in effects:
-            self._occurrences[effect.key].add(effect.occurrence)
             self._counts[effect.kind] += 1
             self._emitted.update(names_in(effect.emits))
             if effect.usage is not None:
@@ -167,7 +126,7 @@ class AttemptJournal:
         """Do what an earlier attempt has begun and left without an outcome, in its place."""
         self.check_may_act()
         with self._lock:
-            self._given[effect.id] = effect.occurrence
+            self._occurrences.keep(effect)
         return Draft(effect.id, call, clock.now())
 
     def idempotency_key(self, draft: Draft) -> str:
@@ -215,39 +174,35 @@ class AttemptJournal:
         not done: this is recorded then if the attempt ends by this error.
         """
         with self._lock:
-            self._waiting.append(_Waiting(draft, EffectStatus.FAILED, result, error, undone=undone))
+            self._unsettled.add(HandedOn(draft, EffectStatus.FAILED, result, error, undone=undone))
 
     def retract(self, call: Call) -> Draft | None:
         """What the latest try of this call came to was never handed to the agent: whoever made it tries again. Answers which."""
         with self._lock:
-            for one in reversed(self._waiting):
-                if one.error is not None and one.draft.call.key == call.key:
-                    self._waiting.remove(one)
-                    self._divergences.retracted(one.draft.differs)
-                    return one.draft
-        return None
+            one = self._unsettled.take_back(call.key)
+            if one is None:
+                return None
+            self._divergences.retracted(one.draft.differs)
+            return one.draft
 
     def drawn(self, draft: Draft, value: bytes) -> None:
         """The agent is handed a value that another attempt could draw as well, and must not once something is made of it."""
         with self._lock:
-            self._waiting.append(_Waiting(draft, EffectStatus.DONE, value))
+            self._unsettled.add(HandedOn(draft, EffectStatus.DONE, value))
 
     def left_off(self, draft: Draft, part: bytes, usage: Usage) -> None:
         """The agent has read a part of the answer and left the rest; or it failed amid it, which only what comes next can tell."""
         with self._lock:
-            self._waiting.append(_Waiting(draft, EffectStatus.DONE, part, usage=usage))
+            self._unsettled.add(HandedOn(draft, EffectStatus.DONE, part, usage=usage))
 
     async def settle(self, ended_by: BaseException | None) -> None:
         """The attempt is over: record the failures that it survived, which is all but the one that ended it."""
         await self._surviving.all_finished()
-        causes = {id(cause) for cause in causes_of(ended_by)}
         with self._lock:
-            waiting = self._waiting
-            self._waiting = [one for one in waiting if one.outlives(ended_by, causes)]
+            undone = self._unsettled.end(ended_by)
         await self._settle_waiting()
-        for one in waiting:
-            if one.undone is not None and not one.outlives(ended_by, causes):
-                await self._write(one.draft, EffectStatus.FAILED, one.undone, None)
+        for draft, result in undone:
+            await self._write(draft, EffectStatus.FAILED, result, None)
         for effect in self._unknown:
             await self._writer.write(msgspec.structs.replace(effect, attempt=self.attempt, status=EffectStatus.UNKNOWN))
 
@@ -290,7 +245,7 @@ class AttemptJournal:
     async def _settle_waiting(self) -> None:
         """Commit them before what was made of them: one that comes alone would be found by nobody."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting = self._unsettled.take_all()
         writes = (self._write(one.draft, one.status, one.result, one.usage, handed_on=True) for one in waiting)
         await asyncio.gather(*writes)
 
@@ -327,12 +282,8 @@ class AttemptJournal:
     def _occurrence_of(self, draft: Draft) -> int:
         """The lowest that is free for its key; what has been given one keeps it."""
         with self._lock:
-            occurrence = self._given.get(draft.id)
-            if occurrence is None:
-                taken = self._occurrences[draft.call.key]
-                occurrence = self._given[draft.id] = next(number for number in count() if number not in taken)
-                taken.add(occurrence)
-                self._counts[draft.call.kind] += 1
+            occurrence, is_new = self._occurrences.of(draft.id, draft.call.key)
+            self._counts[draft.call.kind] += is_new
             return occurrence
 
     def _take_emits(self) -> bytes | None:
