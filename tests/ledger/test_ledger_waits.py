@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from ledger_builders import accept, finish, from_now, new_worker, reason, running, start
+from ledger_builders import accept, finish, from_now, new_worker, outcome_of, reason, running, start
 from test_ledger_effects import KEY, began, effect_of
 
 from dayshift.domain import ids
@@ -122,6 +122,9 @@ async def test_a_wait_times_out_unless_it_was_answered(ledger):
     await ledger.waits.send("acme", started.id, "other", b"2", None)
     await asyncio.sleep(0.05)
     assert (await look(ledger, started, worker)).answers == {late.id: None, answered.id: b"2"}
+    assert (await look(ledger, started, worker)).answers == {late.id: None, answered.id: b"2"}, (
+        "also if it is told again"
+    )
     stored = {effect.id: effect for effect in await ledger.effects.of_task(started.id)}
     assert (stored[late.id].status, stored[late.id].result) == (EffectStatus.FAILED, TIMED_OUT)
     assert stored[answered.id].status is EffectStatus.STARTED
@@ -177,6 +180,17 @@ async def test_a_parked_task_has_a_place_if_it_wakes_by_itself(ledger):
             assert place is None
         else:
             assert (place.id, place.run_at_ms) == (started.id, int(parked.wake_at.timestamp() * 1000))
+
+
+async def test_a_park_that_is_told_again_wakes_at_the_same_time(ledger):
+    worker = await new_worker(ledger)
+    started = await running(ledger, worker)
+    wait = await waiting_for_signal(ledger, started, worker)
+    waiting_for, wake_at = WaitingFor("signal", wait.name, wait.id), from_now(60).replace(microsecond=0)
+    parking = outcome_of(started, worker, Outcome.PARKED, waiting_for=waiting_for, wake_at=wake_at, wakes=0)
+    for _ in range(2):  # the answer to the first one was lost
+        (finished,) = await ledger.tasks.finish([parking])
+        assert (finished.status, finished.wake_at) == (Status.WAITING, wake_at)
 
 
 async def test_what_is_late_is_queued(ledger):

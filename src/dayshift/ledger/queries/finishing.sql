@@ -10,7 +10,7 @@ WITH wish AS (
 locked AS MATERIALIZED (
     SELECT w.attempt AS wish_attempt, w.worker, w.finish, w.outcome, w.output, w.code, w.message, w.retryable,
         coalesce(w.delay_seconds, 0) AS delay_seconds, w.usage, w.timing,
-        w.waiting_for, w.wake_at, w.wakes AS wish_wakes, t.wakes, t.id, t.status, t.attempt, t.worker_id, t.finish_id, t.run_at, t.finished_at, t.expires_at,
+        w.waiting_for, w.wake_at, w.wakes AS wish_wakes, t.wakes, t.wake_at AS kept_wake_at, t.id, t.status, t.attempt, t.worker_id, t.finish_id, t.run_at, t.finished_at, t.expires_at,
         t.cancel_requested_at, t.tenant, t.conversation, t.error_code, t.error_message, t.error_retryable
     FROM wish w JOIN tasks t ON t.id = w.id
     ORDER BY t.id
@@ -99,7 +99,8 @@ talked AS (
 SELECT w.n, coalesce(r.ruling, 'superseded') AS ruling,
     coalesce(CASE WHEN r.ruling = 'recorded' THEN r.new_status ELSE r.status END, 'cancelled') AS status,
     coalesce(CASE WHEN r.ruling = 'recorded' THEN r.new_run_at ELSE r.run_at END, now()) AS run_at,
-    CASE WHEN r.ruling = 'recorded' AND r.new_status = 'waiting' THEN least(r.wake_at, r.expires_at) END AS wake_at,
+    CASE WHEN r.ruling = 'recorded' AND r.new_status = 'waiting' THEN least(r.wake_at, r.expires_at)
+        WHEN r.ruling = 'again' THEN r.kept_wake_at END AS wake_at,
     CASE WHEN r.ruling = 'recorded' THEN CASE WHEN r.new_status NOT IN ('queued', 'waiting') THEN now() END ELSE r.finished_at END AS finished_at,
     CASE WHEN r.ruling = 'recorded' THEN r.new_code ELSE r.error_code END AS error_code,
     CASE WHEN r.ruling = 'recorded' THEN r.new_message ELSE r.error_message END AS error_message,

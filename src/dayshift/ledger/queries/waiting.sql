@@ -20,11 +20,18 @@ FROM (
 WHERE s.task_id = w.task_id AND s.name = w.name AND s.wait_id IS NULL;
 
 -- name: time_out_waits
--- Ends the open waits for signals whose time is over and that were not answered, with $2 as their result.
-UPDATE effects e SET status = 'failed', finished_at = now(), result = $2
-WHERE e.task_id = ANY ($1::uuid[]) AND e.kind = 'signal' AND e.status = 'started' AND e.due_at <= now()
-  AND NOT EXISTS (SELECT FROM signals s WHERE s.task_id = e.task_id AND s.wait_id = e.id)
-RETURNING e.id, e.task_id;
+-- Ends the open waits for signals whose time is over and that were not answered, with $2 as their result. Says which have timed
+-- out, now or before: of a look whose answer was lost nobody knows what it ended.
+WITH ended AS (
+    UPDATE effects e SET status = 'failed', finished_at = now(), result = $2
+    WHERE e.task_id = ANY ($1::uuid[]) AND e.kind = 'signal' AND e.status = 'started' AND e.due_at <= now()
+      AND NOT EXISTS (SELECT FROM signals s WHERE s.task_id = e.task_id AND s.wait_id = e.id)
+    RETURNING e.id, e.task_id
+)
+SELECT id, task_id FROM ended
+UNION ALL
+SELECT e.id, e.task_id FROM effects e
+WHERE e.task_id = ANY ($1::uuid[]) AND e.kind = 'signal' AND e.status = 'failed' AND e.due_at <= now();
 
 -- name: answered_waits
 -- The open waits of these tasks that have their answer: a signal, or a child that has ended or is gone.
