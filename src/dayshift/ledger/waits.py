@@ -79,7 +79,7 @@ class Spawn(Struct, frozen=True):
 
 
 class Spawned(Struct, frozen=True):
-    """Whether the child stands, and where it is queued; None for a repeat, which finds it there already."""
+    """Whether the child stands, and where it is queued; None when it is not, as it was started meanwhile."""
 
     answer: EffectAnswer
     place: Place | None

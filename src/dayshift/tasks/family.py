@@ -40,7 +40,7 @@ class Family:
         self._is_telling = False
 
     def child_made(self, spawned: Spawned) -> None:
-        """Queue it; a repeat finds it queued."""
+        """Queue it, unless it was started meanwhile."""
         place = spawned.place
         if place is None:
             return

@@ -125,6 +125,13 @@ child AS (
     FROM locked l JOIN written e ON e.id = l.id
     ON CONFLICT (id) DO NOTHING
     RETURNING id, agent, priority, tenant, seq, run_at, queue, trace_id
+),
+-- A repeat finds the child; whoever asked first may never have heard of it, and told nobody where it is queued.
+queued AS (
+    SELECT * FROM child
+    UNION ALL
+    SELECT t.id, t.agent, t.priority, t.tenant, t.seq, t.run_at, t.queue, t.trace_id
+    FROM tasks t WHERE t.id = ANY ($4::uuid[]) AND t.status = 'queued'
 )
 SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled, c.id, c.agent AS claimed_as, c.priority, c.tenant, c.seq, c.run_at, c.queue,
     c.trace_id, true AS due,
@@ -134,7 +141,7 @@ SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled, c.id, c.agent AS cl
 FROM wish w
 LEFT JOIN locked l ON l.n = w.n
 LEFT JOIN written e ON e.id = w.id
-LEFT JOIN child c ON c.id = w.id;
+LEFT JOIN queued c ON c.id = w.id;
 
 -- name: untold_children
 -- Tasks that have ended and whose parents were not told yet, the longest first.
