@@ -160,3 +160,18 @@ def test_as_json_it_is_all_there(cli: Cli, gateway: Stub):
 def test_a_task_that_is_not_there_is_status_1(cli: Cli, gateway: Stub):
     gateway.answers = [(404, {"detail": "There is no task.", "code": "not_found"})]
     assert cli("explain", "task_nope").status == 1
+
+
+def test_a_preview_stands_below_its_effect_cut_to_the_width(cli: Cli, gateway: Stub):
+    gateway.answers = [
+        (200, task(attempt=1)),
+        (200, listed(effect(1, 1, preview='{"order":7}'), effect(2, 1, preview="x" * 2_000), effect(3, 1))),
+        (200, b""),
+    ]
+    lines = cli("explain", task()["id"]).out.splitlines()
+    at = next(number for number, line in enumerate(lines) if "step s1" in line)
+    assert lines[at + 1].strip() == '{"order":7}'
+    assert "step s2" in lines[at + 2]
+    assert lines[at + 3].strip().startswith("xxx")
+    assert max(map(len, lines)) <= 240
+    assert "step s3" in lines[at + 4]

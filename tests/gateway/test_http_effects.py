@@ -1,5 +1,6 @@
 """What an agent did, as it is shown, and a person's word about what nobody knows."""
 
+import msgspec
 import pytest
 
 from dayshift.domain import clock, ids
@@ -40,6 +41,15 @@ async def test_effects_are_listed_in_the_order_in_which_they_began(http, house, 
     assert (shown["kind"], shown["name"], shown["status"], shown["attempt"]) == ("tool", "refund", "done", 1)
     assert (shown["cost_usd"], shown["replayed"], shown["occurrence"]) == (0.5, False, 0)
     assert "result" not in shown
+
+
+async def test_a_preview_is_shown_only_where_there_is_one(http, house, echo):
+    started, _ = await with_effects(http, house, echo, EffectStatus.DONE)
+    effect = msgspec.structs.replace(_effect(started, 1, EffectStatus.DONE), preview='{"order":7}')
+    await house.ledger.effects.record([EffectWrite(effect, house.worker_id)])
+    shown = (await http.get(f"/v1/tasks/{started.id}/effects")).json()["data"]
+    assert ["preview" in one for one in shown] == [False, True]
+    assert shown[1]["preview"] == '{"order":7}'
 
 
 async def test_another_tenants_effects_are_not_there(http, house, echo):

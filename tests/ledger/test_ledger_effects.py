@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import asyncpg
+import msgspec
 import pytest
 from ledger_builders import accept, finish, new_worker, running, sql, start, while_changed_by_another
 
@@ -219,3 +220,20 @@ async def test_weeks_whose_tasks_are_gone_are_dropped_with_their_effects(ledger,
     }
     weeks = {row[0] for row in await sql(database_url, "SELECT relname FROM pg_class WHERE relname ~ '^tasks_[0-9]+$'")}
     assert {name.removeprefix("effects") for name in names} == {name.removeprefix("tasks") for name in weeks}
+
+
+async def test_a_preview_is_shown_in_the_list_and_left_out_of_the_journal(ledger):
+    worker = await new_worker(ledger)
+    started = await running(ledger, worker)
+    tool = began(started)
+    effects = [msgspec.structs.replace(tool, preview="what was asked"), effect_of(started, occurrence=1)]
+    await ledger.effects.record([EffectWrite(effect, worker) for effect in effects])
+    ended = msgspec.structs.replace(
+        effects[0], status=EffectStatus.DONE, finished_at=datetime.now(UTC), result=b"r", preview=None
+    )
+    assert await ruling(ledger, ended, worker) == "recorded"
+    assert [one.preview for one in await ledger.effects.list(started.id, limit=9)] == ["what was asked", None]
+    assert [one.preview for one in await ledger.effects.of_task(started.id)] == [None, None]
+    another = effect_of(started, preview="what another asked")
+    assert await ledger.effects.replace(EffectWrite(another, worker))
+    assert {one.preview for one in await ledger.effects.list(started.id, limit=9)} == {"what another asked", None}

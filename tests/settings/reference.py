@@ -33,6 +33,7 @@ MEANINGS = {
     "flags.NAME.percent": "For so many percent of the tasks; the others have their code's default. A task stays on its side",
     "gateway.max_body_bytes": "The largest request body; more is 413",
     "gateway.default_agent": "The agent that doors without a name for it use",
+    "journal.preview_characters": "How many characters of what was asked are kept with each effect that begins from then on, without secrets (0 to 2,000)",
     "retention.tasks": "How long a finished task is kept, from its end; dead letters stay until they are dropped",
     "retention.conversations": "How long the history of a conversation is kept in which no task comes or goes; null: until it is erased",
     "retention.events": "How long a finished task's stream is kept, from its end (at most the last 50,000 finished ones)",

@@ -84,8 +84,18 @@ def calling(
     parts = {f"argument {number}": _canonical(value) for number, value in enumerate(bound, start=1)}
     parts |= {word: _canonical(value) for word, value in by_name.items()}
     content = b"\n".join(part.encode() + b"=" + parts[part] for part in sorted(parts))
-    call = call_of(kind, name, content, scope=scope.get(), parts=parts)
+    asked = functools.partial(_asked, inner, bound, by_name)
+    call = call_of(kind, name, content, scope=scope.get(), parts=parts, asked=asked)
     return Calling(call, f"{kind} {name}", function, arguments, named, result_shape(inner))
+
+
+def _asked(function: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """The arguments by the names of their parameters, which may say that one is a secret."""
+    try:
+        given = inspect.signature(function).bind_partial(*arguments, **named).arguments
+    except (TypeError, ValueError):  # no call that it takes, or no signature to know that by
+        given = {f"argument {number}": value for number, value in enumerate(arguments, start=1)} | named
+    return msgspec.to_builtins(given, enc_hook=_stand_in, builtin_types=(bytes, bytearray), str_keys=True)
 
 
 def name_of(function: Callable[..., Any]) -> str:

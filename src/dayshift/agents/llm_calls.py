@@ -120,7 +120,14 @@ def _unpriced(usage: Usage) -> Usage:
 
 
 def _call_of(question: Question) -> Call:
-    return call_of_digest(EffectKind.LLM, question.name, question.digest, scope=scope.get(), digests=question.digests)
+    return call_of_digest(
+        EffectKind.LLM,
+        question.name,
+        question.digest,
+        scope=scope.get(),
+        digests=question.digests,
+        asked=question.asked,
+    )
 
 
 def _answer_in(effect: Effect) -> Answer:

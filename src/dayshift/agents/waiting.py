@@ -115,7 +115,14 @@ async def _wait_for(effects: Effects, name: str, timeout: float | None) -> Any:
 
 async def _call(effects: Effects, declared: Declaration, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     given = _input_of(declared, arguments, named)
-    asked = call_of(EffectKind.CHILD, declared.name, given, scope=scope.get(), parts={"input": given})
+    asked = call_of(
+        EffectKind.CHILD,
+        declared.name,
+        given,
+        scope=scope.get(),
+        parts={"input": given},
+        asked=lambda: msgspec.json.decode(given),
+    )
     journal = effects.journal
     wait = await effects.take(asked)
     if wait is None:

@@ -44,6 +44,7 @@ class Row(Struct, kw_only=True):
     key: str = ""
     scope: str = ""
     differs: Difference | None = None
+    preview: str | None = None
     fate: Fate = "performed"
 
     @property

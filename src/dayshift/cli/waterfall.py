@@ -96,6 +96,9 @@ def _table(rows: Sequence[Row], story: AttemptStory, *, mark: str) -> Any:
             f"${row.cost_usd:.4f}" if row.cost_usd else "",
         )
         table.add_row(*(Text(cell) for cell in cells))
+        if row.preview:
+            previewed = Text("  " * (_depth(row) + 1) + row.preview, style="dim", no_wrap=True, overflow="ellipsis")
+            table.add_row("", "", "", previewed)
     return table
 
 

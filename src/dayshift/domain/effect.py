@@ -54,7 +54,7 @@ class Effect(Struct, frozen=True, kw_only=True):
     `digests` are those of the parts of the content; `emits` names what the agent has told its stream since the effect
     before. `scope` says below which steps and tools, and in which branches, it was done; `differs` is there when it was
     not found although something like it was recorded. `result` is as `journal/` encodes it: the answer, or the error. `due_at` is
-    when a wait is over without an answer.
+    when a wait is over without an answer. `preview` is the beginning of what was asked, where that is kept.
     """
 
     id: str
@@ -75,3 +75,4 @@ class Effect(Struct, frozen=True, kw_only=True):
     scope: str = ""
     differs: Difference | None = None
     due_at: datetime | None = None
+    preview: str | None = None

@@ -61,6 +61,12 @@ class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     conversations: Duration | None = None
 
 
+class JournalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`preview_characters`: how much of what was asked is kept with each effect that begins from then on, without secrets."""
+
+    preview_characters: Annotated[int, Meta(ge=0, le=2_000)] = 0
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One version of all settings. Swapped whole when a newer version is seen; never changed in place."""
 
@@ -70,6 +76,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     flags: dict[str, FlagSettings] = {}
     gateway: GatewaySettings = GatewaySettings()
     retention: RetentionSettings = RetentionSettings()
+    journal: JournalSettings = JournalSettings()
 
     def queue(self, name: str) -> QueueSettings:
         return self.queues.get(name) or QueueSettings()

@@ -26,7 +26,8 @@ class EffectView(Struct, frozen=True, kw_only=True):
     """An effect as it is shown; its result is the agent's own.
 
     `scope` names the steps and tools that it was done inside of, by their `key`s. `differs` is there when it was not found
-    although an earlier attempt had recorded something like it: that effect, and the first part that differs.
+    although an earlier attempt had recorded something like it: that effect, and the first part that differs. `preview`: the beginning of
+    what was asked, without secrets, where `journal.preview_characters` kept it.
     """
 
     id: str
@@ -44,6 +45,7 @@ class EffectView(Struct, frozen=True, kw_only=True):
     key: str
     scope: str
     differs: Difference | None
+    preview: str | UnsetType = UNSET
 
 
 class Resolution(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -104,4 +106,5 @@ def view_of(effect: Effect) -> EffectView:
         key=effect.key.hex(),
         scope=effect.scope,
         differs=effect.differs,
+        preview=UNSET if effect.preview is None else effect.preview,
     )

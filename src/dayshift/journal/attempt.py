@@ -32,6 +32,7 @@ from dayshift.domain.task import Usage
 from dayshift.journal.divergence import Divergence, Divergences
 from dayshift.journal.keys import Call, canonical_json, name_of_emit, names_in
 from dayshift.journal.occurrences import Occurrences
+from dayshift.journal.previews import preview_of
 from dayshift.journal.recorded import Recorded
 from dayshift.journal.results import pack
 from dayshift.journal.surviving import Surviving
@@ -53,8 +54,10 @@ class AttemptJournal:
         effects: Sequence[Effect],
         may_act: Callable[[], None],
         strict: bool = False,
+        preview_characters: Callable[[], int] = lambda: 0,
     ) -> None:
         self._strict = strict
+        self._preview_characters = preview_characters
         self.stopped_by: Exception | None = None
         self._writer = writer
         self._task_id = task_id
@@ -120,7 +123,12 @@ class AttemptJournal:
         self.check_may_act()
         with self._lock:
             differs = self._divergences.begun(call)
-        return Draft(ids.new(ids.EFFECT), call, clock.now(), differs)
+        return Draft(ids.new(ids.EFFECT), call, clock.now(), differs, self._preview(call))
+
+    def _preview(self, call: Call) -> str | None:
+        if call.asked is None or not (characters := self._preview_characters()):
+            return None
+        return preview_of(call.asked, characters)
 
     def begin_again(self, effect: Effect, call: Call) -> Draft:
         """Do what an earlier attempt has begun and left without an outcome, in its place."""
@@ -310,4 +318,5 @@ class AttemptJournal:
             result=None if result is None else pack(result),
             scope=call.scope,
             differs=draft.differs,
+            preview=draft.preview,
         )

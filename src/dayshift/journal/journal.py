@@ -25,9 +25,15 @@ def _nobody_counts(_begun_mono: float, _ended_mono: float) -> None: ...
 
 
 class Journal:
-    """One a process. `on_spawned` tells the hot plane of a child that was made."""
+    """One a process. `on_spawned` tells the hot plane of a child that was made; `preview_characters` is asked at each effect that begins."""
 
-    def __init__(self, ledger: Ledger, on_spawned: Callable[[Spawned], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        on_spawned: Callable[[Spawned], None],
+        preview_characters: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._preview_characters = preview_characters
         self._ledger = ledger
         self._on_spawned = on_spawned
         self._commits = EffectCommits("effect", ledger.effects.record, max_pending_bytes=None)
@@ -58,7 +64,13 @@ class Journal:
             self._ledger, self._commits, self._spawns, worker_id, on_cancelled, self._on_spawned, on_written
         )
         return AttemptJournal(
-            writer, task_id=started.id, attempt=started.attempt, effects=effects, may_act=may_act, strict=strict
+            writer,
+            task_id=started.id,
+            attempt=started.attempt,
+            effects=effects,
+            may_act=may_act,
+            strict=strict,
+            preview_characters=self._preview_characters,
         )
 
     def history(self, tenant: str, conversation: str) -> History:

@@ -8,7 +8,7 @@ Beside the key an effect keeps short digests of the parts of its content, which 
 that was not found. They are no secret and reveal none: four bytes each.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -23,26 +23,43 @@ _canonical = msgspec.json.Encoder(order="sorted")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that an agent is about to do. `digests` are of the parts of its content, by their names."""
+    """Something that an agent is about to do. `digests` are of the parts of its content, by their names. `asked` tells
+    what a preview is made of, where one may be kept.
+    """
 
     kind: EffectKind
     name: str
     key: bytes
     scope: str = ""
     digests: Mapping[str, str] = {}
+    asked: Callable[[], Any] | None = None
 
 
 def call_of(
-    kind: EffectKind, name: str, content: bytes, *, scope: str = "", parts: Mapping[str, bytes] | None = None
+    kind: EffectKind,
+    name: str,
+    content: bytes,
+    *,
+    scope: str = "",
+    parts: Mapping[str, bytes] | None = None,
+    asked: Callable[[], Any] | None = None,
 ) -> Call:
     """Describe a call by its content as canonical bytes, and by the parts to compare when it is not found."""
     digests = {part: part_digest(value) for part, value in (parts or {}).items()}
-    return Call(kind=kind, name=name, key=key_of(scope, kind, name, content), scope=scope, digests=digests)
+    return Call(kind=kind, name=name, key=key_of(scope, kind, name, content), scope=scope, digests=digests, asked=asked)
 
 
-def call_of_digest(kind: EffectKind, name: str, digest: bytes, *, scope: str = "", digests: Mapping[str, str]) -> Call:
+def call_of_digest(
+    kind: EffectKind,
+    name: str,
+    digest: bytes,
+    *,
+    scope: str = "",
+    digests: Mapping[str, str],
+    asked: Callable[[], Any] | None = None,
+) -> Call:
     """The same of a content that was digested already, where it was read."""
-    return Call(kind=kind, name=name, key=key_of(scope, kind, name, digest), scope=scope, digests=digests)
+    return Call(kind=kind, name=name, key=key_of(scope, kind, name, digest), scope=scope, digests=digests, asked=asked)
 
 
 def key_of(scope: str, kind: EffectKind, name: str, content: bytes) -> bytes:

@@ -25,6 +25,7 @@ class Draft(Struct, frozen=True):
     call: Call
     started_at: datetime
     differs: Difference | None = None
+    preview: str | None = None
 
 
 class HandedOn(Struct, frozen=True):

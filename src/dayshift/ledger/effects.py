@@ -68,15 +68,17 @@ class Effects:
         answers: dict[int, EffectAnswer] = {}
         for batch in rounds(writes, _place_of, lambda write: write.effect.id):
             arguments = [_arguments(write) for _, write in batch]
-            for row in await self._db.batch("record_effects", *columns(arguments, 18)):
+            for row in await self._db.batch("record_effects", *columns(arguments, 19)):
                 index, _ = batch[row["n"] - 1]
                 answers[index] = EffectAnswer(row["ruling"], row["is_cancelled"], row["due_at"])
         return [answers[index] for index in range(len(writes))]
 
     async def replace(self, write: EffectWrite) -> bool:
         """Put an effect where another one stands; False if its attempt was superseded, or nothing stands there."""
-        task, attempt, worker, identity, key, occurrence, *rest, _ = _arguments(write)
-        row = await self._db.fetch_one("replace_effect", task, attempt, worker, key, occurrence, identity, *rest)
+        task, attempt, worker, identity, key, occurrence, *rest, _, preview = _arguments(write)
+        row = await self._db.fetch_one(
+            "replace_effect", task, attempt, worker, key, occurrence, identity, *rest, preview
+        )
         return row is not None
 
     async def of_task(self, task_id: str) -> Sequence[Effect]:
@@ -141,6 +143,7 @@ def _arguments(write: EffectWrite) -> tuple[object, ...]:
         effect.scope,
         None if effect.differs is None else encode(effect.differs),
         write.wait_seconds,
+        effect.preview,
     )
 
 
@@ -164,4 +167,5 @@ def _to_effect(row: asyncpg.Record) -> Effect:
         scope=row["scope"],
         differs=msgspec.json.decode(row["differs"], type=Difference) if row["differs"] else None,
         due_at=row["due_at"],
+        preview=row["preview"],
     )

@@ -146,7 +146,7 @@ class Waits:
         answers: dict[int, Spawned] = {}
         for batch in rounds(spawns, lambda one: (one.effect.task_id, one.effect.key, one.effect.occurrence)):
             arguments = [_spawn_arguments(spawn) for _, spawn in batch]
-            for row in await self._db.batch("spawn_children", *columns(arguments, 14)):
+            for row in await self._db.batch("spawn_children", *columns(arguments, 15)):
                 index, _ = batch[row["n"] - 1]
                 answer = EffectAnswer(row["ruling"], row["is_cancelled"])
                 answers[index] = Spawned(answer, to_place(row) if row["id"] else None, row["queue"], row["trace_id"])
@@ -236,4 +236,5 @@ def _spawn_arguments(spawn: Spawn) -> tuple[object, ...]:
         spawn.queue,
         spawn.input,
         effect.scope,
+        effect.preview,
     )

@@ -33,6 +33,13 @@ class Question(Struct, frozen=True, kw_only=True):
     streams: bool
     is_kept_there: bool = False
     adds_there: bool = False
+    model: str = ""
+    last_message: Any = None
+
+    def asked(self) -> Any:
+        """What a preview is made of: the model, and the text of the last message."""
+        texts = _texts_of(self.last_message)
+        return {"model": self.model, "text": texts[0] if len(texts) == 1 else texts}
 
 
 class NotAQuestion(ValueError):
@@ -59,7 +66,22 @@ def question_of(api: Format, headers: Mapping[str, str], body: bytes) -> Questio
         streams=asked.get("stream") is True,
         is_kept_there=any(asked.get(name) for name in ("previous_response_id", "conversation", "background")),
         adds_there=bool(asked.get("conversation")),
+        model=model if isinstance(model, str) else "",
+        last_message=_last(fields.get(api.messages_in or "")),
     )
+
+
+def _last(messages: Any) -> Any:
+    return messages[-1] if isinstance(messages, list) and messages else messages
+
+
+def _texts_of(message: Any) -> list[str]:
+    """Of a message, of its parts, or of what a tool answered; nothing for pictures and the like."""
+    if isinstance(message, list):
+        return [text for part in message for text in _texts_of(part)]
+    if isinstance(message, dict):
+        return _texts_of(next((message[name] for name in ("content", "text", "output") if name in message), None))
+    return [message] if isinstance(message, str) else []
 
 
 def _parts_of(api: Format, fields: Mapping[str, Any]) -> dict[str, bytes]:

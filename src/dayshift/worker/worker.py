@@ -79,7 +79,9 @@ class Worker:
         self._slots = Slots(slots)
         self._registration = Registration(services.ledger, loaded, slots)
         self._watchdog = Watchdog()
-        self._journal = Journal(services.ledger, services.family.child_made)
+        self._journal = Journal(
+            services.ledger, services.family.child_made, lambda: services.settings().journal.preview_characters
+        )
         self._waits = Waits(services.ledger, services.background)
         quarantine = Quarantine(services.ledger, services.plane, services.rescue, spawn_quarantine)
         self._executor = Executor(

@@ -1,6 +1,7 @@
 import pytest
 
-from dayshift.telemetry.redaction import HIDDEN, redact, redact_text
+from dayshift.domain.redaction import HIDDEN, redact_text
+from dayshift.telemetry.redaction import redact
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::text[],
             $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[],
-            $16::text[], $17::bytea[], $18::float8[]) WITH ORDINALITY
+            $16::text[], $17::bytea[], $18::float8[], $19::text[]) WITH ORDINALITY
         AS w (task, attempt, worker, id, key, occurrence, kind, name, status, started_at, finished_at, digests, emits, usage,
-            result, scope, differs, wait_seconds, n)
+            result, scope, differs, wait_seconds, preview, n)
 ),
 locked AS MATERIALIZED (
     SELECT w.*, t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker AS is_running,
@@ -19,9 +19,9 @@ locked AS MATERIALIZED (
 written AS (
     INSERT INTO effects AS e (
         task_id, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result,
-        scope, differs, due_at)
+        scope, differs, due_at, preview)
     SELECT task, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result,
-        scope, differs, now() + wait_seconds * interval '1 second'
+        scope, differs, now() + wait_seconds * interval '1 second', preview
     FROM locked WHERE is_running
     ORDER BY task, key, occurrence
     ON CONFLICT (task_id, key, occurrence) DO UPDATE SET
@@ -54,15 +54,15 @@ WITH locked AS MATERIALIZED (
 )
 UPDATE effects e SET id = $6, attempt = $2, replayed_by = NULL, kind = $7, name = $8, status = $9, started_at = $10,
     finished_at = $11, digests = $12, emits = $13, usage = $14, result = $15, scope = $16,
-    differs = $17
+    differs = $17, preview = $18
 FROM locked l
 WHERE e.task_id = l.id AND e.key = $4 AND e.occurrence = $5 AND e.attempt <= $2
 RETURNING e.id;
 
 -- name: effects_of_task
--- A page of a task's journal, in the order of keys.
+-- A page of a task's journal, in the order of keys. Nothing that reads a whole journal needs its previews.
 SELECT task_id, key, occurrence, id, attempt, replayed_by, kind, name, status, started_at, finished_at, digests, emits, usage,
-    result, scope, differs, due_at
+    result, scope, differs, due_at, NULL::text AS preview
 FROM effects
 WHERE task_id = $1 AND (key, occurrence) > ($2::bytea, $3::int)
 ORDER BY key, occurrence LIMIT $4;
@@ -78,7 +78,7 @@ RETURNING e.id;
 -- name: list_effects
 -- A page of a task's effects without their results, in the order in which they began.
 SELECT task_id, key, occurrence, id, attempt, replayed_by, kind, name, status, started_at, finished_at, digests, emits, usage,
-    NULL::bytea AS result, scope, differs, due_at
+    NULL::bytea AS result, scope, differs, due_at, preview
 FROM effects WHERE task_id = $1 AND id > $2 ORDER BY id LIMIT $3;
 
 -- name: settle_effect

@@ -98,8 +98,8 @@ RETURNING t.id, coalesce(t.claimed_as, t.agent) AS claimed_as, t.priority, t.ten
 -- Writes each effect whose attempt still runs together with the task that it stands for, both or neither.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::timestamptz[],
-            $9::bytea[], $10::bytea[], $11::text[], $12::text[], $13::bytea[], $14::text[]) WITH ORDINALITY
-        AS w (task, attempt, worker, id, key, occurrence, name, started_at, digests, emits, agent, queue, input, scope, n)
+            $9::bytea[], $10::bytea[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[]) WITH ORDINALITY
+        AS w (task, attempt, worker, id, key, occurrence, name, started_at, digests, emits, agent, queue, input, scope, preview, n)
 ),
 locked AS MATERIALIZED (
     SELECT w.*, t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker AS is_running,
@@ -110,8 +110,8 @@ locked AS MATERIALIZED (
     FOR SHARE OF t
 ),
 written AS (
-    INSERT INTO effects (task_id, key, occurrence, id, attempt, kind, name, status, started_at, digests, emits, scope)
-    SELECT task, key, occurrence, id, attempt, 'child', name, 'started', started_at, digests, emits, scope
+    INSERT INTO effects (task_id, key, occurrence, id, attempt, kind, name, status, started_at, digests, emits, scope, preview)
+    SELECT task, key, occurrence, id, attempt, 'child', name, 'started', started_at, digests, emits, scope, preview
     FROM locked WHERE is_running
     ORDER BY task, key, occurrence
     ON CONFLICT (task_id, key, occurrence) DO NOTHING
