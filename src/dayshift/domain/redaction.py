@@ -29,7 +29,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         rf"\1 {HIDDEN}",
     ),
     # scheme://user:password@host and scheme://:password@host. Up to the last @ before a slash: a password may hold an @.
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/@\"']*):[^\s/\"']+@"), rf"\1:{HIDDEN}@"),
+    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s:/@\"']*):[^\s/\"']+@"), rf"\1:{HIDDEN}@"),
     # ?password=... in a query, password=... in a connection string, "api_key": "..." in JSON or a repr
     (
         re.compile(

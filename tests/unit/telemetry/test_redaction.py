@@ -71,3 +71,10 @@ def test_a_value_that_contains_itself_ends():
     loop: list[object] = []
     loop.append(loop)
     assert "[...]" in str(redact(None, "", {"loop": loop}))
+
+
+def test_a_long_text_without_spaces_is_gone_over_once():
+    long = (
+        "a" * 300_000
+    )  # as a picture in a message is; a search from each of its letters to its end would take a minute
+    assert redact_text(f"{long}://me:hunter2@db/x") == f"{long}://me:{HIDDEN}@db/x"
