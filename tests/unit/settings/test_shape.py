@@ -67,7 +67,7 @@ def test_what_is_wrong_is_said(document: dict[str, Any], path: str, message: str
         ("tenants.acme.com.weight", 'quote a name that holds a dot: tenants."acme.com"'),
         ("tenants.acme.wieght", "did you mean tenants.acme.weight?"),
         ("queues.a.paused.now", "queues.a.paused is a plain value"),
-        ("budget", "does not exist; there are agents, flags, gateway, queues, retention, tenants"),
+        ("budget", "does not exist; there are agents, flags, gateway, journal, queues, retention, tenants"),
         ("providers.openai.base_url", "not known to this version"),
     ],
 )
