@@ -1,7 +1,7 @@
 -- name: record_effects
 -- Writes each effect whose attempt still runs; answers 'recorded', 'superseded', or 'stored' where another effect has that place.
 -- What appends to the history of the task's conversation has its result put there as well, once.
--- The wish stays as it comes, see start_tasks.
+-- Rows are locked by themselves, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::text[],
             $9::text[], $10::timestamptz[], $11::timestamptz[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[],
@@ -10,11 +10,15 @@ WITH wish AS (
             result, scope, differs, wait_seconds, preview, n)
 ),
 locked AS MATERIALIZED (
+    SELECT id, status, attempt, worker_id, cancel_requested_at, tenant, conversation FROM tasks
+    WHERE id = ANY ($1::uuid[])
+    ORDER BY id
+    FOR SHARE
+),
+met AS MATERIALIZED (
     SELECT w.*, t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker AS is_running,
         t.cancel_requested_at IS NOT NULL AS is_cancelled, t.tenant, t.conversation
-    FROM wish w JOIN tasks t ON t.id = w.task
-    ORDER BY t.id
-    FOR SHARE OF t
+    FROM wish w JOIN locked t ON t.id = w.task
 ),
 written AS (
     INSERT INTO effects AS e (
@@ -22,7 +26,7 @@ written AS (
         scope, differs, due_at, preview)
     SELECT task, key, occurrence, id, attempt, kind, name, status, started_at, finished_at, digests, emits, usage, result,
         scope, differs, now() + wait_seconds * interval '1 second', preview
-    FROM locked WHERE is_running
+    FROM met WHERE is_running
     ORDER BY task, key, occurrence
     ON CONFLICT (task_id, key, occurrence) DO UPDATE SET
         status = excluded.status, attempt = excluded.attempt, finished_at = excluded.finished_at,
@@ -34,7 +38,7 @@ written AS (
 ),
 said AS (
     INSERT INTO conversation_messages (tenant, conversation, id, task_id, body)
-    SELECT l.tenant, l.conversation, l.id, l.task, l.result FROM locked l JOIN written e ON e.id = l.id
+    SELECT l.tenant, l.conversation, l.id, l.task, l.result FROM met l JOIN written e ON e.id = l.id
     WHERE l.kind = 'append'
     ORDER BY l.n
     ON CONFLICT (id) DO NOTHING
@@ -42,7 +46,7 @@ said AS (
 SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled, e.due_at,
     CASE WHEN NOT coalesce(l.is_running, false) THEN 'superseded' WHEN e.id IS NULL THEN 'stored' ELSE 'recorded' END AS ruling
 FROM wish w
-LEFT JOIN locked l ON l.n = w.n
+LEFT JOIN met l ON l.n = w.n
 LEFT JOIN written e ON e.id = w.id;
 
 -- name: replace_effect

@@ -1,6 +1,6 @@
 -- name: finish_tasks
 -- Records each outcome whose attempt still runs and frees its conversation; answers 'recorded', 'again' for a repeat, or 'superseded'.
--- The wish stays as it comes, see start_tasks.
+-- Rows are locked by themselves, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::text[], $6::bytea[], $7::text[], $8::text[],
             $9::boolean[], $10::float8[], $11::bytea[], $12::bytea[], $13::bytea[], $14::timestamptz[], $15::int[]) WITH ORDINALITY
@@ -8,13 +8,19 @@ WITH wish AS (
             wake_at, wakes, n)
 ),
 locked AS MATERIALIZED (
+    SELECT id, status, attempt, worker_id, finish_id, run_at, finished_at, expires_at, cancel_requested_at, tenant, conversation,
+        error_code, error_message, error_retryable, wakes, wake_at
+    FROM tasks
+    WHERE id = ANY ($1::uuid[])
+    ORDER BY id
+    FOR NO KEY UPDATE
+),
+met AS MATERIALIZED (
     SELECT w.attempt AS wish_attempt, w.worker, w.finish, w.outcome, w.output, w.code, w.message, w.retryable,
         coalesce(w.delay_seconds, 0) AS delay_seconds, w.usage, w.timing,
         w.waiting_for, w.wake_at, w.wakes AS wish_wakes, t.wakes, t.wake_at AS kept_wake_at, t.id, t.status, t.attempt, t.worker_id, t.finish_id, t.run_at, t.finished_at, t.expires_at,
         t.cancel_requested_at, t.tenant, t.conversation, t.error_code, t.error_message, t.error_retryable
-    FROM wish w JOIN tasks t ON t.id = w.id
-    ORDER BY t.id
-    FOR NO KEY UPDATE OF t
+    FROM wish w JOIN locked t ON t.id = w.id
 ),
 judged AS MATERIALIZED (
     SELECT l.*,
@@ -33,7 +39,7 @@ judged AS MATERIALIZED (
         CASE WHEN l.outcome = 'retry' THEN date_trunc('milliseconds', now() + l.delay_seconds * interval '1 second')
             WHEN l.outcome = 'parked' THEN date_trunc('milliseconds', now())
             ELSE l.run_at END AS new_run_at
-    FROM locked l
+    FROM met l
 ),
 -- The error that stands at the end: that of the attempt, unless the ledger itself ended the task.
 ruled AS MATERIALIZED (

@@ -1,20 +1,24 @@
 -- name: start_tasks
 -- Grants each wish that the rules of starting.py allow, ends what is found cancelled or expired, and says of every other why not.
--- The wish stays as it comes. With an expression or another order of columns in it, PostgreSQL 18 loses a row that changed
--- while its lock was waited for: the row is read again, and its wish is not found beside it.
+-- Rows are locked by themselves, and the wishes come to them afterwards. Where they are locked in a join with the wishes,
+-- PostgreSQL 18 loses, at times, a row that changed while its lock was waited for: the row is read again, and its wish is
+-- not found beside it. The task then seems to be gone.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::boolean[], $5::uuid[]) WITH ORDINALITY
         AS w (id, worker, version, quarantine, start, n)
 ),
 locked AS MATERIALIZED (
-    SELECT w.worker, w.version, coalesce(w.quarantine, false) AS quarantine, w.start,
-        t.id, t.status, t.seq, t.created_at, CASE WHEN t.status = 'waiting' THEN t.wake_at ELSE t.run_at END AS run_at, t.started_at, t.expires_at, t.cancel_requested_at, t.worker_id,
-        t.start_id, t.finish_id, t.timeout_seconds, t.attempt, t.failures, t.losses, t.poison_losses, t.priority,
-        t.tenant, t.agent, t.queue, t.user_name, t.conversation, t.trace_id, t.error_code, t.usage, t.timing,
-        t.metadata, t.input, t.wakes, t.parent_id, t.depth, t.claimed_as
-    FROM wish w JOIN tasks t ON t.id = w.id
-    ORDER BY t.id
-    FOR NO KEY UPDATE OF t
+    SELECT id, status, seq, created_at, CASE WHEN status = 'waiting' THEN wake_at ELSE run_at END AS run_at, started_at, expires_at,
+        cancel_requested_at, worker_id, start_id, finish_id, timeout_seconds, attempt, failures, losses, poison_losses, priority,
+        tenant, agent, queue, user_name, conversation, trace_id, error_code, usage, timing, metadata, input, wakes, parent_id,
+        depth, claimed_as
+    FROM tasks
+    WHERE id = ANY ($1::uuid[])
+    ORDER BY id
+    FOR NO KEY UPDATE
+),
+met AS MATERIALIZED (
+    SELECT w.worker, w.version, coalesce(w.quarantine, false) AS quarantine, w.start, t.* FROM wish w JOIN locked t ON t.id = w.id
 ),
 blamed AS MATERIALIZED (
     SELECT l.*,
@@ -22,7 +26,7 @@ blamed AS MATERIALIZED (
             SELECT FROM workers a WHERE a.id = l.worker_id AND a.released_alive) AS its_process_died,
         l.status = 'running' AND EXISTS (
             SELECT FROM effects e WHERE e.task_id = l.id AND e.attempt = l.attempt) AS it_came_further
-    FROM locked l
+    FROM met l
 ),
 suspected AS MATERIALIZED (
     SELECT b.*, CASE WHEN b.it_came_further THEN 0 ELSE b.poison_losses + b.its_process_died::int END AS deaths FROM blamed b

@@ -1,11 +1,13 @@
 -- name: lock_attempts
 -- Locks the tasks whose attempts still run, so that nothing is said to them until this transaction ends; how often something came.
-SELECT w.n, t.wakes
+-- Rows are locked by themselves, see start_tasks.
+WITH locked AS MATERIALIZED (
+    SELECT id, status, attempt, worker_id, wakes FROM tasks WHERE id = ANY ($1::uuid[]) ORDER BY id FOR SHARE
+)
+SELECT w.n, l.wakes
 FROM unnest($1::uuid[], $2::int[], $3::uuid[]) WITH ORDINALITY AS w (task, attempt, worker, n)
-JOIN tasks t ON t.id = w.task
-WHERE t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker
-ORDER BY t.id
-FOR SHARE OF t;
+JOIN locked l ON l.id = w.task
+WHERE l.status = 'running' AND l.attempt = w.attempt AND l.worker_id = w.worker;
 
 -- name: bind_signals
 -- Gives signals that came before their waits to the first open wait of their name.
@@ -96,23 +98,29 @@ RETURNING t.id, coalesce(t.claimed_as, t.agent) AS claimed_as, t.priority, t.ten
 
 -- name: spawn_children
 -- Writes each effect whose attempt still runs together with the task that it stands for, both or neither.
+-- Rows are locked by themselves, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::timestamptz[],
             $9::bytea[], $10::bytea[], $11::text[], $12::text[], $13::bytea[], $14::text[], $15::text[]) WITH ORDINALITY
         AS w (task, attempt, worker, id, key, occurrence, name, started_at, digests, emits, agent, queue, input, scope, preview, n)
 ),
 locked AS MATERIALIZED (
+    SELECT id, status, attempt, worker_id, cancel_requested_at, tenant, priority, user_name, trace_id, depth, metadata, expires_at
+    FROM tasks
+    WHERE id = ANY ($1::uuid[])
+    ORDER BY id
+    FOR SHARE
+),
+met AS MATERIALIZED (
     SELECT w.*, t.status = 'running' AND t.attempt = w.attempt AND t.worker_id = w.worker AS is_running,
         t.cancel_requested_at IS NOT NULL AS is_cancelled, t.tenant, t.priority, t.user_name, t.trace_id, t.depth,
         t.metadata, t.expires_at
-    FROM wish w JOIN tasks t ON t.id = w.task
-    ORDER BY t.id
-    FOR SHARE OF t
+    FROM wish w JOIN locked t ON t.id = w.task
 ),
 written AS (
     INSERT INTO effects (task_id, key, occurrence, id, attempt, kind, name, status, started_at, digests, emits, scope, preview)
     SELECT task, key, occurrence, id, attempt, 'child', name, 'started', started_at, digests, emits, scope, preview
-    FROM locked WHERE is_running
+    FROM met WHERE is_running
     ORDER BY task, key, occurrence
     ON CONFLICT (task_id, key, occurrence) DO NOTHING
     RETURNING id
@@ -122,7 +130,7 @@ child AS (
         untold_parent, depth)
     SELECT l.id, l.tenant, l.agent, l.queue, l.input, l.priority, l.user_name, date_trunc('milliseconds', now()), l.expires_at,
         l.metadata, l.trace_id, l.task, l.task, l.depth + 1
-    FROM locked l JOIN written e ON e.id = l.id
+    FROM met l JOIN written e ON e.id = l.id
     ON CONFLICT (id) DO NOTHING
     RETURNING id, agent, priority, tenant, seq, run_at, queue, trace_id
 ),
@@ -139,7 +147,7 @@ SELECT w.n, coalesce(l.is_cancelled, false) AS is_cancelled, c.id, c.agent AS cl
         WHEN e.id IS NOT NULL OR EXISTS (SELECT FROM effects o WHERE o.task_id = w.task AND o.id = w.id) THEN 'recorded'
         ELSE 'stored' END AS ruling
 FROM wish w
-LEFT JOIN locked l ON l.n = w.n
+LEFT JOIN met l ON l.n = w.n
 LEFT JOIN written e ON e.id = w.id
 LEFT JOIN queued c ON c.id = w.id;
 
