@@ -64,6 +64,7 @@ HOT = {
     "time_out_waits": f"{UUIDS}, 'r'",
     "answered_waits": UUIDS,
     "lock_for_signal": f"{NIL}, 'busy'",
+    "lock_tasks": UUIDS,
     "signals_of_name": f"{NIL}, 'approval'",
     "waits_of_name": f"{NIL}, 'approval'",
     "keep_signal": f"{NIL}, 'approval', {NIL}, {NIL}, '1'",

@@ -1,5 +1,7 @@
 """What a person asks of a task, and how tasks end without a worker's word."""
 
+import asyncpg
+
 from dayshift.domain import ids
 from dayshift.domain.errors import Conflict, NotFound
 from dayshift.domain.task import Place, Status, Task
@@ -16,7 +18,7 @@ class Control(Reading):
 
     async def cancel(self, tenant: str, task_id: str) -> CancelResult:
         """End a task that waits, or ask the worker of one that runs; a task that has ended stays as it is."""
-        row = await self._db.fetch_one("cancel_task", bare_or_missing(ids.TASK, task_id, "task"), tenant)
+        row = await self._of_locked("cancel_task", bare_or_missing(ids.TASK, task_id, "task"), tenant)
         task = await self.get(task_id, tenant) if row else None
         if row is None or task is None:
             raise _no_such_task(task_id)
@@ -29,7 +31,7 @@ class Control(Reading):
 
     async def retry(self, tenant: str, task_id: str) -> Place:
         """Queue a dead letter again, last in its line. In a conversation it may have to wait for its turn."""
-        row = await self._db.fetch_one("retry_task", bare_or_missing(ids.TASK, task_id, "task"), tenant)
+        row = await self._of_locked("retry_task", bare_or_missing(ids.TASK, task_id, "task"), tenant)
         if row is None:
             raise _no_such_task(task_id)
         if row["was"] != Status.FAILED:
@@ -45,6 +47,11 @@ class Control(Reading):
             raise Conflict(
                 f"Task {task_id} is {row['was']}. Cancel it first; only what has ended is erased.", code="not_finished"
             )
+
+    async def _of_locked(self, statement: str, task: str, tenant: str) -> asyncpg.Record | None:
+        """What an attempt commits meanwhile is over before the task is looked at."""
+        rows = await self._db.fetch_of_locked([task], statement, task, tenant)
+        return rows[0] if rows else None
 
     async def fail_expired(self, limit: int = 500) -> list[Task]:
         """End queued tasks whose `expires_at` has passed and that no worker came for. Their conversations go on."""

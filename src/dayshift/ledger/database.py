@@ -19,8 +19,9 @@ Batches are not: their group commit decides, as it knows the deadlines.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
@@ -143,22 +144,35 @@ class Database:
 
     async def fetch(self, name: str, *arguments: Any) -> Rows:
         """Run a statement; repeat it when its connection was dead or its rows were busy."""
-        for tried in range(1, TRIES + 1):
-            try:
-                return await self.batch(name, *arguments)
-            except LedgerBusy:
-                if tried == TRIES:
-                    raise
-                await asyncio.sleep(full_jitter(0.01, 0.2, tried))
-            except LedgerAway as error:
-                if tried > 1 or not _was_stale(error):
-                    raise
-        raise AssertionError("the last try returns or raises")
+        return await _repeated(partial(self.batch, name, *arguments))
+
+    async def fetch_of_locked(self, tasks: Sequence[str], name: str, *arguments: Any) -> Rows:
+        """Lock tasks, then run a statement that changes them as they are then; repeated like `fetch`."""
+        return await _repeated(partial(self._batch_of_locked, tasks, name, *arguments))
+
+    async def _batch_of_locked(self, tasks: Sequence[str], name: str, *arguments: Any) -> Rows:
+        async with self.transaction() as connection:
+            await connection.execute(SQL["lock_tasks"], tasks)
+            return await connection.fetch(SQL[name], *arguments)
 
     async def fetch_one(self, name: str, *arguments: Any) -> asyncpg.Record | None:
         """The first row, or None."""
         rows = await self.fetch(name, *arguments)
         return rows[0] if rows else None
+
+
+async def _repeated(run: Callable[[], Awaitable[Rows]]) -> Rows:
+    for tried in range(1, TRIES + 1):
+        try:
+            return await run()
+        except LedgerBusy:
+            if tried == TRIES:
+                raise
+            await asyncio.sleep(full_jitter(0.01, 0.2, tried))
+        except LedgerAway as error:
+            if tried > 1 or not _was_stale(error):
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def _was_stale(error: LedgerAway) -> bool:

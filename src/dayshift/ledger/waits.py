@@ -139,7 +139,8 @@ class Waits:
 
     async def wake(self, task_ids: Sequence[str]) -> list[Woken]:
         """Something came that these tasks may wait for."""
-        return [_woken(row) for row in await self._db.fetch("wake_tasks", [bare(one) for one in task_ids])]
+        tasks = [bare(one) for one in task_ids]
+        return [_woken(row) for row in await self._db.fetch_of_locked(tasks, "wake_tasks", tasks)]
 
     async def spawn(self, spawns: Sequence[Spawn]) -> list[Spawned]:
         """Make children, all or none, each with its effect; meant to be called by a group commit."""

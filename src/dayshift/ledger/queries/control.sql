@@ -1,5 +1,11 @@
+-- name: lock_tasks
+-- Locks tasks for the statement that comes next in this transaction, whose snapshot then shows them as they are. In one statement the
+-- new row is first made, and held against the table's constraints, from the row as the snapshot has it: of a task whose
+-- outcome was committed while the lock was waited for, half would be old and half new.
+SELECT id FROM tasks WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE;
+
 -- name: cancel_task
--- Ends a task that waits; asks the worker of one that runs; leaves one that has ended as it is.
+-- Ends a task that waits; asks the worker of one that runs; leaves one that has ended as it is. After lock_tasks.
 WITH locked AS MATERIALIZED (
     SELECT id, status, tenant, conversation, worker_id FROM tasks WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE
 ),
@@ -36,6 +42,7 @@ SELECT l.status AS was, l.worker_id, coalesce((SELECT unfinished > 0 FROM talked
 
 -- name: retry_task
 -- Queues a dead letter again, at the end of its line, with no failures counted, for whichever version of the code comes first.
+-- After lock_tasks.
 -- Its parent, if it has one, is to be told of its next end as well.
 WITH locked AS MATERIALIZED (
     SELECT id, status FROM tasks WHERE id = $1 AND tenant = $2 FOR NO KEY UPDATE

@@ -64,6 +64,7 @@ INSERT INTO signals (task_id, name, id, wait_id, payload) VALUES ($1, $2, $3, $4
 
 -- name: wake_tasks
 -- Something came that these tasks may wait for: those that are parked are queued, those that run are told who runs them.
+-- In a transaction that has locked them.
 WITH locked AS MATERIALIZED (
     SELECT id, status FROM tasks WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 )
