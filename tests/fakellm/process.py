@@ -28,7 +28,20 @@ class FakeProvider:
 
     def restart(self) -> None:
         self.script()
+        self.faults()
+        self.limit({})
         self.http.post("/_fake/reset")
+
+    def faults(self, *rules: dict[str, Any]) -> None:
+        answer = self.http.post("/_fake/faults", json={"rules": list(rules)})
+        assert answer.status_code == 200, answer.text
+
+    def limit(self, limits: dict[str, Any]) -> None:
+        answer = self.http.post("/_fake/limits", json=limits)
+        assert answer.status_code == 200, answer.text
+
+    def books(self, **span: int) -> dict[str, Any]:
+        return self.http.get("/_fake/books", params=span).json()
 
     def calls(self) -> list[dict[str, Any]]:
         return self.http.get("/_fake/calls").json()["calls"]

@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from dayshift.fakellm.limits import Limits, LimitsError, load_limits
 from dayshift.fakellm.pace import Pace, parse_pace
 from dayshift.fakellm.provider import Defaults, Provider
 from dayshift.fakellm.script import Script, ScriptError, ScriptFile, load_script
@@ -24,10 +25,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         script = load_script(flags.script) if flags.script else Script(ScriptFile())
     except ScriptError as problem:
         return _say(2, f"script: {problem}")
-    defaults = Defaults(flags.latency, flags.first_token_latency, flags.tokens_per_second, flags.answer)
+    try:
+        limits = load_limits(flags.limits) if flags.limits else Limits()
+    except LimitsError as problem:
+        return _say(2, f"limits: {problem}")
+    defaults = Defaults(
+        flags.latency, flags.first_token_latency, flags.tokens_per_second, flags.answer, flags.latency_per_open_call
+    )
     _raise_open_files_limit()
     try:
-        _run(_serve(Provider(defaults, script, seed=flags.seed), flags.host, flags.port))
+        _run(_serve(Provider(defaults, script, limits, seed=flags.seed), flags.host, flags.port))
     except OSError as problem:
         return _say(
             1, f"cannot listen on {flags.host}:{flags.port}: {problem.strerror}; choose another --port (0 = free)"
@@ -93,6 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokens-per-second", type=_positive_flag, metavar="N", help="(default: no limit)")
     parser.add_argument("--answer", metavar="TEXT", help="answer this (default: a short text made of the prompt)")
     parser.add_argument("--script", type=Path, metavar="FILE", help="rules, as .json or .toml")
+    parser.add_argument(
+        "--limits", type=Path, metavar="FILE", help="what each key may use, as .json (default: no limits)"
+    )
+    parser.add_argument(
+        "--latency-per-open-call",
+        type=_positive_flag,
+        metavar="SECONDS",
+        help="each open call adds so much (default 0)",
+    )
     parser.add_argument("--seed", type=int, help="repeat the same draws of latencies")
     return parser
 

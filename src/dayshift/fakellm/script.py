@@ -1,5 +1,6 @@
 """The script: rules in order, the first that matches a call says what happens to it."""
 
+import random
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from dayshift.fakellm.answer import ToolCall
+from dayshift.fakellm.faults import FaultName
 from dayshift.fakellm.pace import Pace, parse_pace
 from dayshift.fakellm.prompt import Prompt
 
@@ -21,7 +23,8 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True):
 
     `match` (a regular expression) or `contains` (plain text) looks at the last user message, or at the whole prompt with
     `where = "prompt"`; with neither, every call fits. `turn` is the number of the answer in its conversation, so that rules
-    can tell a whole dialogue with tools, whoever asks it again. `times` uses the rule so often, then falls through to the next.
+    can tell a whole dialogue with tools, whoever asks it again. `times` uses the rule so often, then falls through to the next;
+    `share` uses it for so much of the calls (0.3 is every third or so). `fault` spoils the answer: see `faults.py`.
     """
 
     match: str | None = None
@@ -38,7 +41,11 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True):
     output_tokens: int | None = None
     status: int | None = None
     error: str | None = None
-    retry_after: float | None = None
+    retry_after: float | str | None = None
+    fault: FaultName | None = None
+    fault_after_tokens: int = 1
+    fault_body_bytes: int = 64 * 1024 * 1024
+    share: float = 1.0
 
 
 class ScriptFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,6 +56,7 @@ class ScriptFile(msgspec.Struct, forbid_unknown_fields=True):
     latency: float | str | None = None
     first_token_latency: float | str | None = None
     tokens_per_second: float | None = None
+    latency_per_open_call: float | None = None
 
 
 class ActiveRule:
@@ -71,6 +79,7 @@ class ActiveRule:
             times=rule.times,
             turn=rule.turn,
             output_tokens=rule.output_tokens,
+            share=rule.share,
         )
 
     def fits(self, prompt: Prompt) -> bool:
@@ -98,12 +107,13 @@ class Script:
         except ValueError as problem:
             raise ScriptError(str(problem)) from problem
         self.answer = written.answer
+        self.latency_per_open_call = written.latency_per_open_call
         self.tokens_per_second = written.tokens_per_second
 
-    def take(self, prompt: Prompt) -> ActiveRule | None:
+    def take(self, prompt: Prompt, dice: random.Random) -> ActiveRule | None:
         """The first rule that fits, counted as used; None when the defaults answer."""
         for active in self._rules:
-            if active.fits(prompt):
+            if active.fits(prompt) and (active.rule.share >= 1 or dice.random() < active.rule.share):
                 active.used += 1
                 return active
         return None

@@ -52,15 +52,19 @@ class Tally:
         """Every content in the order of its first call."""
         return list(self._by_key.values())
 
+    @property
+    def open_calls(self) -> int:
+        """What was received and has not ended."""
+        return self.received - self.answered - self.refused - self.aborted
+
     def stats(self) -> dict[str, int]:
         """The sums; `open` is what was received and has not ended."""
-        ended = self.answered + self.refused + self.aborted
         return {
             "received": self.received,
             "answered": self.answered,
             "refused": self.refused,
             "aborted": self.aborted,
-            "open": self.received - ended,
+            "open": self.open_calls,
         }
 
 

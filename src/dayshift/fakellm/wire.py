@@ -12,12 +12,14 @@ a connection is one asyncio protocol over httptools, and a call that waits is on
 
 import asyncio
 import collections
+import socket
+import struct
 from http import HTTPStatus
 from typing import cast
 
 import httptools
 
-from dayshift.fakellm.exchange import Reply, Request
+from dayshift.fakellm.exchange import Ending, Reply, Request
 from dayshift.fakellm.formats import Frames
 from dayshift.fakellm.provider import Provider
 
@@ -107,9 +109,9 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        path = self._url.partition(b"?")[0].decode("latin-1")
+        path, _, query = self._url.decode("latin-1").partition("?")
         method = self._parser.get_method().decode("latin-1")
-        request = Request(method, path, self._headers, b"".join(self._body))
+        request = Request(method, path, self._headers, b"".join(self._body), query)
         keep_alive = bool(self._parser.should_keep_alive())
         if self._reply is None:
             self._begin(request, keep_alive)
@@ -129,22 +131,25 @@ class Connection(asyncio.Protocol):
             play(reply)
 
     def _play_whole(self, reply: Reply) -> None:
-        length = f"content-type: application/json\r\ncontent-length: {len(reply.body)}\r\n"
-        self._write(_head(reply, length, keep_alive=self._keep_alive), reply.body)
+        kind = reply.content_type or "application/json"
+        length = f"content-type: {kind}\r\ncontent-length: {len(reply.body)}\r\n"
+        sent = reply.body if reply.ending == "whole" else reply.body[: len(reply.body) // 2]
+        self._write(_head(reply, length, keep_alive=self._keep_alive), sent)
         self._end()
 
     def _play_first(self, reply: Reply) -> None:
         assert reply.make_frames is not None
         frames = reply.make_frames()
-        length = "content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n"
+        kind = reply.content_type or "text/event-stream; charset=utf-8"
+        length = f"content-type: {kind}\r\ntransfer-encoding: chunked\r\n"
         head = _head(reply, length, keep_alive=self._keep_alive)
         if len(frames.tokens) < 2:
             frames.tokens = [b"".join(frames.tokens), b""]  # the end of a single token has its moment too
         seconds = reply.moments.last_seconds - reply.moments.first_seconds
         between = seconds / (len(frames.tokens) - 1)
         if between <= 0:
-            self._write(head, _chunk(b"".join([frames.opening, *frames.tokens, frames.closing])), _LAST_CHUNK)
-            self._end()
+            self._write(head, _chunk(b"".join([frames.opening, *frames.tokens, frames.closing])))
+            self._end_stream(reply)
             return
         self._write(head, _chunk(frames.opening + frames.tokens[0]))
         self._play_next(frames, 1, self._loop.time() + between, between)
@@ -158,14 +163,39 @@ class Connection(asyncio.Protocol):
             self._write(_chunk(frames.tokens[at]))
             self._play_next(frames, at + 1, due + between, between)
         else:
-            self._write(_chunk(frames.tokens[at] + frames.closing), _LAST_CHUNK)
+            last = frames.tokens[at] + frames.closing
+            if last:
+                self._write(_chunk(last))
+            self._end_stream(self._reply)
+
+    def _end_stream(self, reply: Reply | None) -> None:
+        if reply is None or reply.ending in ("whole", "early"):
+            self._write(_LAST_CHUNK)
+            # A stream that ends early is whole to HTTP; only its terminal event is missing.
+            self._end(cut_off=False)
+        else:
             self._end()
 
-    def _end(self) -> None:
+    def _end(self, *, cut_off: bool = True) -> None:
         self._timer = None
+        if cut_off and self._reply is not None and self._reply.ending != "whole":
+            self._break_off(self._reply.ending)
+            return
         self._all_written = True
         if not self._kernel_is_behind:
             self._sent()
+
+    def _break_off(self, ending: Ending) -> None:
+        """What was written stays all there is: the call is open until the caller leaves, or the connection ends here."""
+        if self._transport is None or ending == "hang":
+            return
+        if ending == "early":
+            self._transport.close()
+            return
+        # With this option a close is a reset, whatever the peer has read.
+        plain_socket = self._transport.get_extra_info("socket")
+        plain_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     def _sent(self) -> None:
         self._all_written = False

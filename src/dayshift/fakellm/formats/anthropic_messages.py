@@ -137,4 +137,6 @@ def _input_of(call: ToolCall) -> Any:
         return call.arguments
 
 
-ANTHROPIC_MESSAGES = Format(read=read, whole=whole, frames=frames, error=error, request_id_header="request-id")
+ANTHROPIC_MESSAGES = Format(
+    read=read, whole=whole, frames=frames, error=error, request_id_header="request-id", family="anthropic"
+)

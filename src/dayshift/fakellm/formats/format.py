@@ -1,7 +1,7 @@
 """What every dialect can do."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,6 +28,8 @@ class Format(msgspec.Struct, frozen=True):
     error: Callable[[int, str, str | None, str], dict[str, Any]]
     """(status, message, param, request id) -> the error's body."""
     request_id_header: str
+    family: Literal["openai", "anthropic"] = "openai"
+    names_events: bool = True
 
 
 def data_frame(data: Any) -> bytes:

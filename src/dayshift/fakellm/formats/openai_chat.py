@@ -118,4 +118,6 @@ def usage(answer: Answer) -> dict[str, Any]:
     }
 
 
-OPENAI_CHAT = Format(read=read, whole=whole, frames=frames, error=openai_error, request_id_header="x-request-id")
+OPENAI_CHAT = Format(
+    read=read, whole=whole, frames=frames, error=openai_error, request_id_header="x-request-id", names_events=False
+)
