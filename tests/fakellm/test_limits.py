@@ -143,6 +143,18 @@ def test_anthropic_counts_output_when_it_is_made(fake):
     assert 60 < (reset - datetime.now(UTC)).total_seconds() < 100
 
 
+def test_anthropic_can_reserve_max_tokens(fake):
+    fake.limit({"default": {"output_tokens_per_minute": 100, "reserves_output": True}})
+    fake.script({"output_tokens": 10})
+    with anthropic_client(fake) as client:
+        raw = client.messages.with_raw_response.create(model="m", messages=HELLO, max_tokens=60)
+        assert int(raw.headers["anthropic-ratelimit-output-tokens-remaining"]) in range(40, 50)
+        after = client.messages.with_raw_response.create(model="m", messages=HELLO, max_tokens=60)
+        assert int(after.headers["anthropic-ratelimit-output-tokens-remaining"]) in range(30, 50)
+        with pytest.raises(anthropic.RateLimitError):
+            client.messages.create(model="m", messages=HELLO, max_tokens=101)
+
+
 def test_anthropic_spend_limit(fake):
     fake.limit({"default": {"quota_tokens": 0}})
     with anthropic_client(fake) as client, pytest.raises(anthropic.BadRequestError, match="specified API usage limits"):

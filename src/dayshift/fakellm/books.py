@@ -44,6 +44,27 @@ class Books:
 
     def add(self, account: Account, model: str, now: float, **counts: int) -> None:
         """Book counts of the named columns at a moment of the monotonic clock."""
+        row = self._row(account, model, now)
+        for name, count in counts.items():
+            row[_COLUMN[name]] += count
+
+    def add_served(
+        self,
+        account: Account,
+        model: str,
+        now: float,
+        *,
+        requests: int = 0,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+    ) -> None:
+        """The same for what every call books, without a look for its columns."""
+        row = self._row(account, model, now)
+        row[0] += requests
+        row[1] += input_tokens
+        row[2] += output_tokens
+
+    def _row(self, account: Account, model: str, now: float) -> list[int]:
         page = self._pages.get((id(account), model))
         if page is None:
             page = self._pages[id(account), model] = Page(account, model)
@@ -51,8 +72,7 @@ class Books:
         row = page.seconds.get(second)
         if row is None:
             row = page.seconds[second] = [0] * len(COLUMNS)
-        for name, count in counts.items():
-            row[_COLUMN[name]] += count
+        return row
 
     def report(self, from_second: int = 0, to_second: int | None = None) -> dict[str, Any]:
         """Everything, with the sums and the use of each limit from one second to before another."""

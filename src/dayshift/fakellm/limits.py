@@ -1,15 +1,15 @@
 """What a key may use: the limits as they are written down, and the accounts that enforce them.
 
-How the providers count, by what they document:
+How a call is counted, and how much of that is the providers' own word:
 
-- OpenAI (guide "Rate limits", field table of the `x-ratelimit-*` headers, and its 429s "Limit L, Used U, Requested R") counts the
-  prompt and the output that the call allows when it comes in. Here: prompt + max_tokens, or an estimate where the call
-  names none; once the answer is out, the difference to what it really used is given back or taken.
-- Anthropic (API documentation, "Rate limits": continuous refill, input and output apart) counts the prompt at admission and the output
-  as it is made, whatever max_tokens says; earlier editions of that page reserved max_tokens. Here: the output is taken when
-  the answer is out, and a call is admitted as long as the output's bucket is not empty.
+- OpenAI: the prompt and max_tokens count when the call comes in. Its guide "Rate limits" names the headers; that max_tokens counts
+  is told in its forum (community.openai.com/t/360359) and by its 429s ("Limit L, Used U, Requested R"). What it assumes for a call
+  that names no max_tokens, and that it settles with the usage at the end, are decisions of this file.
+- Anthropic: the prompt counts when the call comes in, the output once the answer is out; a call needs an output bucket that is not
+  empty. An edition of its page that we could read (docs.anthropic.com/es/api/rate-limits) says otherwise: max_tokens is
+  reserved and settled at the end. Set `reserves_output` to count so.
 
-How deep the real buckets are is documented by neither; a minute's worth is the default, `burst_seconds` sets it.
+How deep the real buckets are we found documented by neither; a minute's worth is the default, `burst_seconds` sets it.
 """
 
 import time
@@ -40,6 +40,8 @@ class Limit(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     concurrent: int | None = None
     quota_tokens: int | None = None
     burst_seconds: float = 60.0
+    reserves_output: bool | None = None
+    """Whether max_tokens counts at admission; None is as the format's provider does."""
 
     def per_minute(self, kind: Kind) -> float | None:
         """The limit of one kind."""
@@ -90,7 +92,8 @@ class Account:
         refusal = self._refusal(amounts, now)
         if refusal is None:
             self.open += 1
-            self.take(amounts, now)
+            for kind, bucket in self.buckets.items():
+                bucket.take(amounts[kind], now)
         return refusal
 
     def take(self, amounts: dict[Kind, int], now: float) -> None:

@@ -34,17 +34,20 @@ class Admission(msgspec.Struct):
         now = time.monotonic()
         self.account.open -= 1
         used = self.output_tokens if paid else 0
-        self.account.take(_amounts(0, 0 if paid else -self.input_tokens, used - self.reserved_output_tokens), now)
+        if self.account.buckets:
+            input_change = 0 if paid else -self.input_tokens
+            self.account.take(_amounts(0, input_change, used - self.reserved_output_tokens), now)
         if not paid:
             self.books.add(self.account, self.model, self.at, errors=1)
             return
         self.account.used_tokens += self.input_tokens + used
         if self.family == "openai":
-            counts = {"requests": 1, "input_tokens": self.input_tokens, "output_tokens": used}
-            self.books.add(self.account, self.model, self.at, **counts)
+            self.books.add_served(
+                self.account, self.model, self.at, requests=1, input_tokens=self.input_tokens, output_tokens=used
+            )
         else:
-            self.books.add(self.account, self.model, self.at, requests=1, input_tokens=self.input_tokens)
-            self.books.add(self.account, self.model, now, output_tokens=used)
+            self.books.add_served(self.account, self.model, self.at, requests=1, input_tokens=self.input_tokens)
+            self.books.add_served(self.account, self.model, now, output_tokens=used)
 
     def abort(self) -> None:
         """The caller left: what was counted ahead stays counted."""
@@ -69,7 +72,10 @@ class Meter:
         now = time.monotonic()
         account = self.accounts.of(key_of(headers), prompt.model)
         input_tokens = prompt.count_tokens()
-        reserved = (prompt.max_tokens or ESTIMATED_OUTPUT_TOKENS) if family == "openai" else 0
+        reserves = account.limit.reserves_output
+        if reserves is None:
+            reserves = family == "openai"
+        reserved = (prompt.max_tokens or ESTIMATED_OUTPUT_TOKENS) if reserves else 0
         refusal = account.admit(_amounts(1, input_tokens, reserved), now)
         if refusal is not None:
             self.books.add(account, prompt.model, now, **{f"refused_{refusal.kind}": 1})

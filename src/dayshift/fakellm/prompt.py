@@ -30,6 +30,7 @@ class Prompt(msgspec.Struct):
     max_tokens: int | None
     body: Json
     turn: int = 1
+    counted_tokens: int = 0
 
     @property
     def whole_text(self) -> str:
@@ -38,10 +39,12 @@ class Prompt(msgspec.Struct):
 
     def count_tokens(self) -> int:
         """What the prompt costs, by the rule in `tokens.py`."""
-        characters = sum(map(len, self.texts))
-        if self.tools:
-            characters += len(msgspec.json.encode(self.tools))
-        return count_tokens(characters)
+        if not self.counted_tokens:  # asked for by the limits and by the usage
+            characters = sum(map(len, self.texts))
+            if self.tools:
+                characters += len(msgspec.json.encode(self.tools))
+            self.counted_tokens = count_tokens(characters)
+        return self.counted_tokens
 
 
 def text_of(content: Any) -> str:
