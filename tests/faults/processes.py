@@ -60,6 +60,14 @@ def thaw_all(pids: list[int]) -> None:
         thaw(pid)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and was not waited for does not."""
+    try:
+        return _runs(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _wait_until_gone(members: list[psutil.Process]) -> None:
     deadline = time.monotonic() + SECONDS_TO_DIE
     while any(_runs(member) for member in members):

@@ -8,6 +8,7 @@ import pytest
 from ledger_builders import finish, new_worker, running
 from test_ledger_effects import effect_of
 
+from dayshift.domain import clock
 from dayshift.domain.errors import Conflict
 from dayshift.domain.task import Status
 from dayshift.ledger import EffectWrite, Outcome
@@ -17,12 +18,24 @@ from dayshift.ledger.statements import SQL
 TENANT = "acme"
 
 
+class Change:
+    """What another transaction has done, and when it began to commit it."""
+
+    def __init__(self, transaction):
+        self.transaction = transaction
+        self.committed_at = None
+
+    async def commit(self):
+        self.committed_at = clock.now()
+        await self.transaction.commit()
+
+
 @contextlib.asynccontextmanager
 async def committing(url, statement, *arguments):
     """A change that is made and not committed; `change.commit()` commits it."""
     connection = await asyncpg.connect(url)
-    change = connection.transaction()
-    await change.start()
+    change = Change(connection.transaction())
+    await change.transaction.start()
     await connection.execute(statement, *arguments)
     try:
         yield change
@@ -53,6 +66,7 @@ async def test_a_cancel_meets_an_outcome(ledger, database_url, committed):
         done = await meanwhile(database_url, change, ledger.tasks.cancel(TENANT, started.id))
     assert done.task.status is Status.CANCELLED
     assert done.worker_id is None
+    assert done.task.finished_at > change.committed_at, "it had not ended while its lock was waited for"
 
 
 async def test_a_cancel_meets_a_start(ledger, database_url):

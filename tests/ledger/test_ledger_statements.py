@@ -22,5 +22,9 @@ def test_a_statement_without_a_promise_or_with_a_taken_name_is_refused(text):
 
 def test_every_statement_is_used_and_every_used_one_exists():
     code = "".join(path.read_text() for path in Path(dayshift.ledger.__file__).parent.glob("*.py"))
-    used = set(re.findall(r'(?:(?:fetch|fetch_one|batch|_places|_of_locked)\(\s*|fetch_of_locked\(\w+, |SQL\[)"([a-z0-9_]+)"', code))
+    used = set(
+        re.findall(
+            r'(?:(?:fetch|fetch_one|batch|_places|_of_locked)\(\s*|fetch_of_locked\(\w+, |SQL\[)"([a-z0-9_]+)"', code
+        )
+    )
     assert used == set(SQL)

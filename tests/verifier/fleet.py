@@ -18,7 +18,7 @@ import asyncpg
 import httpx2
 
 from dayshift.embedded.readiness import LOOPBACK
-from tests.faults import dialects
+from tests.faults import dialects, processes
 from tests.faults.ports import steady_port
 from tests.faults.postgres import DiskCannotBeFilled, Postgres
 from tests.faults.proxy import Proxy
@@ -89,6 +89,12 @@ class Fleet:
             for door in self.doors:
                 while not await _is_ready(http, door):
                     await asyncio.sleep(0.1)
+
+    async def until_gone(self, pids: list[int]) -> None:
+        """Wait until those processes have ended: until then they may answer for their successors."""
+        async with asyncio.timeout(STAND_UP_SECONDS):
+            while any(processes.is_alive(pid) for pid in pids):
+                await asyncio.sleep(0.1)
 
     async def until_replaced(self, keeper: Keeper, pid: int, door: int) -> None:
         """Wait until another process than that one serves the door, and all is well there."""

@@ -94,6 +94,7 @@ async def supervisor_killed(fleet: Fleet, planned: Planned) -> Made:
     supervisor = fleet.supervised.pid
     _kill(supervisor)
     yield Hit(pids=tuple(pids), doors=(SUPERVISED,))
+    await fleet.until_gone(pids)
     await fleet.until_replaced(fleet.supervised, supervisor, SUPERVISED)
 
 

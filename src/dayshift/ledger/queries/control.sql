@@ -1,7 +1,8 @@
 -- name: lock_tasks
 -- Locks tasks for the statement that comes next in this transaction, whose snapshot then shows them as they are. In one statement the
 -- new row is first made, and held against the table's constraints, from the row as the snapshot has it: of a task whose
--- outcome was committed while the lock was waited for, half would be old and half new.
+-- outcome was committed while the lock was waited for, half would be old and half new. The time is that of the next statement,
+-- too: what an attempt did until then was not done after the end.
 SELECT id FROM tasks WHERE id = ANY ($1::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: cancel_task
@@ -18,11 +19,11 @@ talks AS MATERIALIZED (
 written AS (
     UPDATE tasks t SET
         status              = CASE l.status WHEN 'running' THEN 'running' ELSE 'cancelled' END,
-        cancel_requested_at = coalesce(t.cancel_requested_at, now()),
+        cancel_requested_at = coalesce(t.cancel_requested_at, statement_timestamp()),
         waiting_for         = NULL,
         wake_at             = NULL,
         notice              = NULL,
-        finished_at         = CASE WHEN l.status <> 'running' THEN now() END,
+        finished_at         = CASE WHEN l.status <> 'running' THEN statement_timestamp() END,
         error_code          = CASE l.status WHEN 'running' THEN t.error_code ELSE 'cancelled' END,
         error_message       = CASE l.status WHEN 'running' THEN t.error_message ELSE 'cancelled on request' END,
         error_retryable     = CASE l.status WHEN 'running' THEN t.error_retryable ELSE false END
@@ -33,7 +34,7 @@ talked AS (
     UPDATE conversations c SET
         unfinished = c.unfinished - 1,
         holder     = CASE WHEN c.holder = k.id THEN NULL ELSE c.holder END,
-        touched_at = now()
+        touched_at = statement_timestamp()
     FROM talks k
     WHERE c.tenant = k.tenant AND c.name = k.name
     RETURNING c.unfinished
@@ -49,9 +50,9 @@ WITH locked AS MATERIALIZED (
 ),
 written AS (
     UPDATE tasks t SET
-        status = 'queued', seq = nextval('task_seq'), run_at = date_trunc('milliseconds', now()),
+        status = 'queued', seq = nextval('task_seq'), run_at = date_trunc('milliseconds', statement_timestamp()),
         failures = 0, poison_losses = 0, quarantined = false, claimed_as = NULL, cancel_requested_at = NULL, finished_at = NULL,
-        expires_at = CASE WHEN t.expires_at > now() THEN t.expires_at END,
+        expires_at = CASE WHEN t.expires_at > statement_timestamp() THEN t.expires_at END,
         error_code = NULL, error_message = NULL, error_retryable = NULL, untold_parent = t.parent_id
     FROM locked l
     WHERE t.id = l.id AND l.status = 'failed'
@@ -60,7 +61,7 @@ written AS (
 talked AS (
     INSERT INTO conversations AS c (tenant, name, unfinished)
     SELECT tenant, conversation, 1 FROM written WHERE conversation IS NOT NULL
-    ON CONFLICT (tenant, name) DO UPDATE SET unfinished = c.unfinished + 1, touched_at = now()
+    ON CONFLICT (tenant, name) DO UPDATE SET unfinished = c.unfinished + 1, touched_at = statement_timestamp()
 )
 SELECT l.status AS was, w.*, true AS due FROM locked l LEFT JOIN written w ON w.id = l.id;
 

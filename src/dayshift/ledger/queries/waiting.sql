@@ -71,7 +71,7 @@ WITH locked AS MATERIALIZED (
 UPDATE tasks t SET
     wakes       = t.wakes + 1,
     status      = CASE l.status WHEN 'waiting' THEN 'queued' ELSE t.status END,
-    run_at      = CASE l.status WHEN 'waiting' THEN date_trunc('milliseconds', now()) ELSE t.run_at END,
+    run_at      = CASE l.status WHEN 'waiting' THEN date_trunc('milliseconds', statement_timestamp()) ELSE t.run_at END,
     waiting_for = NULL,
     notice      = NULL,
     wake_at     = NULL
