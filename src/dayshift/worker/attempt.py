@@ -51,7 +51,7 @@ class Attempt:
         self.meter = CallMeter()
         self.journal: AttemptJournal | None = None
         self.is_cancellable = True  # a plain function is not: it ends at its next word to its context
-        self.when_stopped: Callable[[], None] = lambda: None
+        self.when_stopped: Callable[[], None] = _do_nothing
         self._starting = False
         self._body: asyncio.Future[Any] | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -134,6 +134,16 @@ class Attempt:
         assert self._body is not None
         self._body.add_done_callback(lambda _: call())
 
+    def let_go(self) -> None:
+        """It has left its slot: let go of its code, and of what its code held on to.
+
+        They hold on to it in turn, by their contexts. Left to the collector of cycles, ten kilobytes of each attempt that had
+        waited stayed for long: it looks at what is old seldom (see app.run_loop).
+        """
+        self.supervisor = self.journal = self._body = None
+        self.when_stopped = _do_nothing
+        self._timers.clear()
+
     def _cancel_body(self, reason: StopReason) -> None:
         assert self._body is not None
         self._body.cancel(f"dayshift: {reason}")
@@ -144,3 +154,7 @@ class Attempt:
     def _release_waiter(self, _body: object = None) -> None:
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
+
+
+def _do_nothing() -> None:
+    return

@@ -264,9 +264,13 @@ class Executor:
     def _leave_slot(self, attempt: Attempt) -> None:
         if attempt.body_is_running:
             self._slots.mark_stuck(attempt)
-            attempt.when_body_is_gone(lambda: self._slots.leave(attempt))
+            attempt.when_body_is_gone(lambda: self._leave(attempt))
         else:
-            self._slots.leave(attempt)
+            self._leave(attempt)
+
+    def _leave(self, attempt: Attempt) -> None:
+        self._slots.leave(attempt)
+        attempt.let_go()
 
 
 def _make_context(
