@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
+import subprocess
 
 import msgspec
 
@@ -60,15 +61,22 @@ async def _converse(house: House, name: str, ended: list[str]) -> list[Task]:
 
 async def _kill_one(house: House, workers: list, conversing: asyncio.Future) -> None:
     """One that runs something, if any still does, and start another in its place."""
-    busy = await _busy_worker(house, conversing)
-    if busy is None:
-        return
-    worker_id, pid = busy
-    worker = next(worker for worker in workers if worker.pid == pid)
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
-    workers.append(house.start_process())
-    await house.services.rescue.rescue_worker(worker_id, "killed")
+    while (busy := await _busy_worker(house, conversing)) is not None:
+        worker_id, pid = busy
+        worker = next(worker for worker in workers if worker.pid == pid)
+        if await _is_stopped_at_work(house, worker_id, worker):
+            worker.send_signal(signal.SIGKILL)
+            worker.wait()
+            workers.append(house.start_process())
+            await house.services.rescue.rescue_worker(worker_id, "killed")
+            return
+        worker.send_signal(signal.SIGCONT)
+
+
+async def _is_stopped_at_work(house: House, worker_id: str, worker: subprocess.Popen[bytes]) -> bool:
+    """Stopped, for the task that was running at a look may have ended before a signal arrives."""
+    worker.send_signal(signal.SIGSTOP)
+    return bool(await house.ledger.tasks.running_of(worker_id))
 
 
 async def _busy_worker(house: House, conversing: asyncio.Future) -> tuple[str, int] | None:
