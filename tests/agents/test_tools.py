@@ -294,13 +294,21 @@ async def test_an_attempt_that_was_superseded_does_nothing_more():
     ("options", "said"),
     [
         ({}, "idempotent"),
-        ({"idempotent": "yes"}, "say True or False"),
+        ({"idempotent": "yes"}, "say whether"),
         ({"idempotent": True, "unknown": "maybe"}, "say 'fail'"),
     ],
 )
 def test_a_tool_must_say_what_it_is(options, said):
-    with pytest.raises((TypeError, WrongUse), match=said):
+    with pytest.raises(WrongUse, match=said):
         tool(**options)(look_up)
+
+
+def test_a_tool_without_a_word_is_told_what_to_say():
+    with pytest.raises(WrongUse, match=r"@tool\(idempotent=True\)"):
+
+        @tool
+        def looks_up() -> None:
+            """What somebody who has not read of it would write."""
 
 
 async def test_what_the_stream_was_told_is_not_told_again():

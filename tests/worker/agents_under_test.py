@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from dayshift import ChildFailed, Context, Fatal, Retry, agent, current
+from dayshift import ChildFailed, Context, Fatal, Retry, agent, current, tool
 
 SEEN: dict[str, list[float]] = {}
 RELEASE = threading.Event()
@@ -344,3 +344,84 @@ async def naps_in_a_step(ctx: Context, seconds: float) -> None:
 @agent(pin=True)
 async def stays_and_asks(ctx: Context) -> str:
     return await ctx.wait_for("approval")
+
+
+@tool(idempotent=False)
+async def asks_before_it_acts() -> str:
+    return await current().wait_for("approval")
+
+
+@tool(idempotent=False)
+def asks_before_it_acts_plainly() -> str:
+    return current().wait_for("approval")
+
+
+@agent
+async def acts_with_leave(ctx: Context) -> str:
+    note(ctx.task_id)
+    await ctx.emit("asking")
+    return await asks_before_it_acts()
+
+
+@agent
+def acts_with_leave_plainly(ctx: Context) -> str:
+    note(ctx.task_id)
+    return asks_before_it_acts_plainly()
+
+
+@tool(idempotent=True, timeout=1.2)
+async def asks_in_time() -> str:
+    return await current().wait_for("approval")
+
+
+@agent
+async def waits_under_a_timeout(ctx: Context, how: str) -> str:
+    note(ctx.task_id)
+    try:
+        match how:
+            case "around a wait":
+                async with asyncio.timeout(1.2):
+                    return await ctx.wait_for("approval")
+            case "around branches":
+                async with asyncio.timeout(1.2):
+                    return await asyncio.gather(ctx.wait_for("approval"))
+            case "moved":
+                async with asyncio.timeout(None) as limit:
+                    limit.reschedule(asyncio.get_running_loop().time() + 1.2)
+                    return await ctx.wait_for("approval")
+            case _:
+                return await asks_in_time()
+    except TimeoutError:
+        return "nobody came"
+
+
+@agent
+async def waits_under_an_endless_timeout(ctx: Context) -> str:
+    async with asyncio.timeout(None):
+        return await ctx.wait_for("approval")
+
+
+@agent(max_attempts=3)
+async def misuses(ctx: Context, how: str) -> None:
+    match how:
+        case "a time in words":
+            await ctx.wait_for("x", timeout="soon")
+        case "a name with a slash":
+            await ctx.wait_for("a/b")
+        case "no function":
+            await ctx.step(5)
+        case "a coroutine":
+            await ctx.step(asyncio.sleep(0))
+        case "numbers":
+            await ctx.gather(asyncio.sleep(0), 2)
+        case "a delay in words":
+            raise Retry(after="soon")
+
+
+@agent
+async def gathers_errors(ctx: Context) -> list[str]:
+    def fails() -> None:
+        raise ValueError("no")
+
+    found = await ctx.gather(ctx.step(fails), ctx.step(os.getpid), return_exceptions=True)
+    return [type(one).__name__ for one in found]

@@ -35,7 +35,8 @@ async def test_an_unknown_outcome_makes_a_dead_letter_though_the_agent_goes_on(h
     assert log.read_text().splitlines() == ["paid", "told: UnknownOutcome", "could not ask"]
     assert provider.stats()["received"] == 0
     [effect] = await house.ledger.effects.of_task(task.id)
-    assert effect.status is EffectStatus.UNKNOWN
+    assert (effect.status, effect.attempt, effect.replayed_by) == (EffectStatus.UNKNOWN, 1, None)
+    assert f"/v1/tasks/{task.id}/effects/{effect.id}/resolve" in task.error.message
 
 
 async def test_a_strict_agent_stops_though_it_goes_on(house, provider, log):

@@ -29,7 +29,7 @@ async def say(house, task_id, payload=b'"yes"', wait_id=None, name="approval"):
 
 
 def entries(task_id):
-    return len(agents_under_test().SEEN[task_id])
+    return len(agents_under_test().SEEN.get(task_id, ()))
 
 
 async def test_a_short_sleep_just_sleeps(house):
@@ -278,3 +278,55 @@ async def test_a_worker_whose_clock_is_behind_does_not_park_what_was_just_woken(
         monkeypatch.setattr(parking.clock, "now", lambda: now() - behind)
         task = await house.finished(task_id)
     assert (bytes(task.output), task.attempt) == (b"2", 2)
+
+
+@pytest.mark.parametrize("agent", ["acts_with_leave", "acts_with_leave_plainly"])
+async def test_a_tool_that_must_not_run_twice_is_not_parked_amid(house, agent):
+    """Parked, the next attempt would find it begun, and nobody could say how it ended."""
+    async with working(house):
+        task_id = await house.submit(agent)
+        await until(lambda: entries(task_id))
+        await asyncio.sleep(5 * parking.MOMENT_SECONDS)  # in which it would be parked
+        assert (await house.ledger.tasks.get(task_id, TENANT)).status is Status.RUNNING
+        await say(house, task_id)
+        task = await house.finished(task_id)
+    assert (task.status, task.attempt, bytes(task.output)) == (Status.SUCCEEDED, 1, b'"yes"'), task.error
+
+
+@pytest.mark.parametrize("how", ["around a wait", "around branches", "moved", "of a tool"])
+async def test_a_timeout_around_a_wait_is_kept(house, how):
+    async with working(house):
+        task = await house.finished(await house.submit("waits_under_a_timeout", how=how))
+    assert (bytes(task.output), task.attempt) == (b'"nobody came"', 1)
+
+
+async def test_a_timeout_without_a_deadline_parks(house):
+    async with working(house):
+        task_id = await house.submit("waits_under_an_endless_timeout")
+        await parked(house, task_id)
+        await say(house, task_id)
+        assert bytes((await house.finished(task_id)).output) == b'"yes"'
+
+
+@pytest.mark.parametrize(
+    ("how", "cure"),
+    [
+        ("a time in words", "seconds must be"),
+        ("a name with a slash", "leave out /"),
+        ("no function", "give the function"),
+        ("a coroutine", "give the function"),
+        ("numbers", "argument 2 is 2"),
+        ("a delay in words", "give seconds"),
+    ],
+)
+async def test_misuse_says_the_cure_and_costs_one_attempt(house, how, cure):
+    async with working(house):
+        task = await house.finished(await house.submit("misuses", how=how))
+    assert (task.status, task.attempt, task.error.code) == (Status.FAILED, 1, "wrong_use"), task.error
+    assert cure in task.error.message
+
+
+async def test_errors_of_branches_are_results_where_that_is_asked_for(house):
+    async with working(house):
+        task = await house.finished(await house.submit("gathers_errors"))
+    assert bytes(task.output) == b'["ValueError","int"]'

@@ -20,6 +20,7 @@ from dayshift.agents.errors import Fatal
 from dayshift.agents.shapes import NoSchema, Shape, shape_of
 from dayshift.agents.values import Unencodable, as_builtin, encode_value
 from dayshift.domain.effect import EffectKind
+from dayshift.domain.errors import WrongUse
 from dayshift.journal import Call, call_of, scope_within
 
 
@@ -98,8 +99,13 @@ def _asked(function: Callable[..., Any], arguments: tuple[Any, ...], named: dict
     return msgspec.to_builtins(given, enc_hook=_stand_in, builtin_types=(bytes, bytearray), str_keys=True)
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """What a function is called in the journal: it survives a move to another file."""
+def name_of(function: Any) -> str:
+    """What a function is called in the journal: it survives a move to another file. Raises WrongUse for what cannot be called."""
+    if not callable(function):
+        given = f"the coroutine of {function.__qualname__}" if inspect.iscoroutine(function) else repr(function)
+        if inspect.iscoroutine(function):
+            function.close()
+        raise WrongUse(f"ctx.step({given}): give the function, and its arguments after it: ctx.step(load, order_id)")
     inner = unwrapped(function)
     return getattr(inner, "__qualname__", None) or type(inner).__qualname__
 

@@ -131,9 +131,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """
         return Options(self._effects, retries, timeout)
 
-    async def gather(self, *branches: Awaitable[Any]) -> list[Any]:
-        """Await several things at once; their results in order. The first error is raised, and ends the others."""
-        return await gather(*branches)
+    async def gather(self, *branches: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
+        """Await several things at once; their results in order. The first error is raised, and ends the others; or, if exceptions
+        are to be returned, they stand among the results.
+        """
+        return await gather(*branches, return_exceptions=return_exceptions)
 
     def flag(self, name: str, default: Any = None) -> Any:
         """What the setting `flags.NAME`, or the tenant's own, says for this task; else `default`. Any JSON value.

@@ -32,6 +32,9 @@ scope: ContextVar[str] = ContextVar("dayshift_scope", default="")
 calling_thread: ContextVar[int | None] = ContextVar("dayshift_calling_thread", default=None)
 """The thread that blocks until the worker's loop has done something for it."""
 
+keeps_slot: ContextVar[bool] = ContextVar("dayshift_keeps_slot", default=False)
+"""Whether what runs here was written down as begun and must not be begun again: what it waits for is waited for in memory."""
+
 _current: ContextVar["Effects | None"] = ContextVar("dayshift_effects", default=None)
 
 

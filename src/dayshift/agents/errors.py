@@ -18,10 +18,16 @@ class Retry(Exception):
 
     def __init__(self, after: float | None = None, message: str | BaseException = "") -> None:
         super().__init__(message)
-        if after is not None and not (math.isfinite(after) and 0 <= after <= LONGEST_WAIT_SECONDS):
+        if after is not None and not (
+            _is_number(after) and math.isfinite(after) and 0 <= after <= LONGEST_WAIT_SECONDS
+        ):
             raise WrongUse(f"Retry(after={after!r}): give seconds between 0 and {LONGEST_WAIT_SECONDS:.0f} (a year)")
         self.after = None if after is None else float(after)
         self.message = text_of(message)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class Fatal(Exception):

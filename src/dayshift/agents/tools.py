@@ -22,7 +22,8 @@ attempt ends with that.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -30,7 +31,7 @@ from msgspec import Struct
 
 from dayshift.agents.breaking import Breaker, ToolBreaker, ToolUnavailable
 from dayshift.agents.calling import Calling, calling
-from dayshift.agents.effects import Effects, current_effects, result_of
+from dayshift.agents.effects import Effects, current_effects, keeps_slot, result_of
 from dayshift.agents.errors import Fatal
 from dayshift.agents.failures import encode_failure
 from dayshift.agents.trying import Tries, check_options
@@ -42,6 +43,7 @@ from dayshift.journal import Draft
 _KNOWN = frozenset({EffectStatus.DONE, EffectStatus.FAILED})
 KEY_PARAMETER = "idempotency_key"
 _USUAL_BREAKER = Breaker()
+_NOT_GIVEN = object()
 Function = TypeVar("Function", bound=Callable[..., Any])
 Policy = Literal["fail", "retry"] | Callable[..., Any]
 
@@ -68,8 +70,10 @@ class Tool(Struct, frozen=True):
 
 
 def tool(
+    _function: object = _NOT_GIVEN,
+    /,
     *,
-    idempotent: bool,
+    idempotent: bool | None = None,
     name: str | None = None,
     unknown: Policy = "fail",
     timeout: float | None = None,
@@ -83,8 +87,11 @@ def tool(
     try of an async tool, in seconds; `retries` says how often one that failed is tried again within the attempt, if it may be;
     `breaker` says when it is left alone for a while (`Breaker()`; None: never).
     """
-    if not isinstance(idempotent, bool):
-        raise WrongUse(f"@tool(idempotent={idempotent!r}): say True or False")
+    if _function is not _NOT_GIVEN or not isinstance(idempotent, bool):
+        raise WrongUse(
+            f"@tool{'' if idempotent is None else f'(idempotent={idempotent!r})'}: say whether doing it twice is as good as doing it once: "
+            "@tool(idempotent=True), or @tool(idempotent=False) for what must never be repeated blindly"
+        )
     if unknown not in ("fail", "retry") and not callable(unknown):
         raise WrongUse(f"@tool(unknown={unknown!r}): say 'fail' or 'retry', or name a function that finds out")
 
@@ -198,7 +205,7 @@ class _Use:
     async def _do(self, draft: Draft, admission: Admission | None) -> Any:
         make, journal = self._with_key(draft).make, self._effects.journal
         try:
-            with self._effects.meter.working():
+            with self._effects.meter.working(), self._unparked():
                 result = await self._declared.tries.make(make, journal.check_may_act, admission)
         except Exception as error:
             journal.failed(draft, error, encode_failure(error))
@@ -208,12 +215,21 @@ class _Use:
     def _do_here(self, draft: Draft, admission: Admission | None) -> Any:
         make, journal = self._with_key(draft).make_here, self._effects.journal
         try:
-            with self._effects.meter.working():
+            with self._effects.meter.working(), self._unparked():
                 result = self._declared.tries.make_here(make, journal.check_may_act, admission)
         except Exception as error:
             journal.failed(draft, error, encode_failure(error))
             raise
         return self._calling.decode(result_of(self._effects.wait_for(journal.record(draft, result))))
+
+    @contextmanager
+    def _unparked(self) -> Iterator[None]:
+        """What must not run twice is not parked amid: the next attempt would find it begun, and its outcome unknown."""
+        token = keeps_slot.set(keeps_slot.get() or not self._declared.idempotent)
+        try:
+            yield
+        finally:
+            keeps_slot.reset(token)
 
     def _with_key(self, draft: Draft) -> Calling:
         if not self._declared.takes_key or self._named.get(KEY_PARAMETER):
@@ -242,6 +258,6 @@ class _Use:
 
     def _unknown(self, found: Effect) -> UnknownOutcome:
         return UnknownOutcome(
-            f"tool {self._declared.name} was begun in attempt {found.attempt} and its outcome is unknown (effect {found.id}): find out "
-            "whether it was performed, settle it with POST /v1/tasks/ID/effects/EID/resolve, then retry the task"
+            f"tool {self._declared.name} was begun in attempt {found.attempt} and its outcome is unknown: find out whether it was "
+            f"performed, settle it with POST /v1/tasks/{found.task_id}/effects/{found.id}/resolve, then retry the task"
         )

@@ -50,7 +50,7 @@ class ChildFailed(Fatal):
 
 def sleep(effects: Effects, seconds: float) -> Any:
     """In async code an awaitable; in a plain agent's thread it returns when the time is over."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_SECONDS:
+    if not _is_number(seconds) or not 0 <= seconds <= LONGEST_SECONDS:
         raise WrongUse(f"ctx.sleep({seconds!r}): seconds must be a number from 0, at most ten years")
     return _there(effects, _sleep(effects, float(seconds)))
 
@@ -59,7 +59,11 @@ def wait_for(effects: Effects, name: str, timeout: float | None) -> Any:
     """The signal's payload: awaited on the worker's loop, in a plain agent's thread itself."""
     if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT:
         raise WrongUse(f"ctx.wait_for({name!r}): the signal's name must be text of 1-{NAME_LIMIT} characters")
-    if timeout is not None and not 0 < timeout <= LONGEST_SECONDS:
+    if "/" in name or not name.isprintable():
+        raise WrongUse(
+            f"ctx.wait_for({name!r}): nobody could send it, as its name is a part of a path: leave out / and what does not print"
+        )
+    if timeout is not None and not (_is_number(timeout) and 0 < timeout <= LONGEST_SECONDS):
         raise WrongUse(f"ctx.wait_for({name!r}, timeout={timeout!r}): seconds must be above 0, at most ten years")
     return _there(effects, _wait_for(effects, name, timeout))
 
@@ -77,6 +81,10 @@ def _declared(agent: Callable[..., Any]) -> Declaration:
     if declared is None:
         raise WrongUse(f"ctx.call: {agent!r} is not an agent; mark it @agent, or use ctx.step for a plain function")
     return declared
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def call_by_hand(context: Any, agent: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

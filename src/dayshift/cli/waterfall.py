@@ -3,7 +3,7 @@
 One axis for the whole task would show nothing: hours may lie between two attempts that took a second each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +42,8 @@ def _summary(task: Any, explanation: Explanation) -> list[str]:
         lines.append(f"  time: {', '.join(parts)}")
     if usage.llm_calls:
         calls = _counted(usage.llm_calls, "LLM call")
-        lines.append(f"  {calls} paid for, {usage.replayed_calls} of them replayed; {_paid(usage)}")
+        replays = f"answers replayed {_counted(usage.replayed_calls, 'time')}; " if usage.replayed_calls else ""
+        lines.append(f"  {calls} paid for; {replays}{_paid(usage)}")
     if task.get("error"):
         lines.append(f"  {task['error']['code']}: {task['error']['message']}")
     if not explanation.effects:
@@ -52,13 +53,14 @@ def _summary(task: Any, explanation: Explanation) -> list[str]:
 
 def _print_attempt(console: Any, story: AttemptStory, explanation: Explanation) -> None:
     rows = [row for row in explanation.effects if row.attempt == story.attempt]
+    diverged = {one.effect for one in explanation.divergences}
     console.print(f"\nattempt {story.attempt}: {', '.join(_counts(story))}")
     if story.worker is not None:
         console.print(f"  version {story.version} on {story.worker}")
     if story.ended is not None:
         console.print(f"  {story.ended}")
     if rows:
-        console.print(_table(rows, story, mark="█" if (console.encoding or "").startswith("utf") else "#"))
+        console.print(_table(rows, story, diverged, mark="█" if (console.encoding or "").startswith("utf") else "#"))
 
 
 def _counts(story: AttemptStory) -> list[str]:
@@ -70,7 +72,7 @@ def _counts(story: AttemptStory) -> list[str]:
     return counts
 
 
-def _table(rows: Sequence[Row], story: AttemptStory, *, mark: str) -> Any:
+def _table(rows: Sequence[Row], story: AttemptStory, diverged: Collection[str], *, mark: str) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -91,7 +93,7 @@ def _table(rows: Sequence[Row], story: AttemptStory, *, mark: str) -> Any:
             "-" if row.finished_at is None else f"{row.seconds:.2f} s",
             _bar(row, begin, end, mark),
             "  " * _depth(row) + _called(row),
-            _state(row),
+            _state(row, diverged),
             "" if row.usage is None else f"{row.usage.input_tokens} + {row.usage.output_tokens}",
             f"${row.cost_usd:.4f}" if row.cost_usd else "",
         )
@@ -102,7 +104,7 @@ def _table(rows: Sequence[Row], story: AttemptStory, *, mark: str) -> Any:
     return table
 
 
-def _state(row: Row) -> str:
+def _state(row: Row, diverged: Collection[str]) -> str:
     """What became of it, and what the latest attempt makes of it."""
     outcome = "" if row.status == "done" else row.status
     fate = {
@@ -112,7 +114,7 @@ def _state(row: Row) -> str:
         "left": "not asked for again",
         "recorded": "",
     }[row.fate]
-    return ", ".join(word for word in (outcome, fate, "≠ see below" if row.differs else "") if word)
+    return ", ".join(word for word in (outcome, fate, "≠ see below" if row.id in diverged else "") if word)
 
 
 def _bar(row: Row, begin: datetime, end: datetime, mark: str) -> str:

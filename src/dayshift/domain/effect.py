@@ -38,6 +38,10 @@ class EffectKind(StrEnum):
     APPEND = "append"  # to the conversation's history
 
 
+WAITS = frozenset({EffectKind.SLEEP, EffectKind.SIGNAL, EffectKind.CHILD})
+"""What an attempt finds begun, and goes on to wait for."""
+
+
 class Difference(Struct, frozen=True):
     """What an effect was done instead of: an older `effect` that looks like it, and the first part of the two that differs
     (None when the older one was only done less often).

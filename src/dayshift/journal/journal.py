@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from dayshift.domain.effect import WAITS
 from dayshift.domain.events import Diverged, EffectsEnded
 from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Started
@@ -81,7 +82,7 @@ class Journal:
         """The attempt's code has ended: record the failures that it survived, and which effects were replayed to it."""
         await attempt_journal.settle(ended_by)
         _tell_divergences(attempt_journal)
-        taken = attempt_journal.taken()
+        taken = [effect for effect in attempt_journal.taken() if effect.result is not None or effect.kind in WAITS]
         if taken:
             for kind, count in Counter(effect.kind for effect in taken).items():
                 emit(EffectsEnded(kind=kind, outcome="replayed", count=count))

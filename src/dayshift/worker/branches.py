@@ -9,6 +9,9 @@ asyncio task is registered here when it is begun from within an agent. Each must
 
 and each job in a thread that blocks until a durable wait has ended.
 
+A branch under an `asyncio.timeout` that has a deadline does not wait durably, whatever it awaits: parked, it would forget that
+deadline. Those of anyio are not seen.
+
 Whatever else one waits for (a socket, a thread, a lock) may be work that somebody would miss. What cannot be told is taken
 for that: the task then keeps its slot, which costs memory and is never wrong.
 
@@ -17,11 +20,13 @@ more. (uvloop runs timers, and so the look whether to park, between an answer an
 """
 
 import asyncio
-from asyncio import taskgroups, tasks
-from collections.abc import Callable, Collection, Coroutine
+from asyncio import taskgroups, tasks, timeouts
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from types import CodeType, FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from dayshift.llm.capture import Jobs
 
@@ -56,7 +61,9 @@ class Branches:
     def all_wait(self, is_waiting: Callable[[Branch], bool], threads: Collection[int | None] = ()) -> bool:
         """Whether every branch waits, given those that are in a durable wait and the threads that block until one has ended."""
         return self._jobs.are_all_in(threads) and all(
-            not _is_about_to_run(branch) and (is_waiting(branch) or self._waits_for_others(branch))
+            not _is_about_to_run(branch)
+            and not _has_deadline(branch)
+            and (is_waiting(branch) or self._waits_for_others(branch))
             for branch in self._branches
         )
 
@@ -80,6 +87,40 @@ class Branches:
 
     def _are_branches(self, awaited: Any) -> bool:
         return all(one.done() or one in self._branches for one in awaited)
+
+
+_timeouts: WeakKeyDictionary[Branch, list[timeouts.Timeout]] = WeakKeyDictionary()
+
+
+@contextmanager
+def timeouts_noted() -> Iterator[None]:
+    """For as long as the block lasts, it is known which branches of agents are under a time-out."""
+    enter, leave = timeouts.Timeout.__aenter__, timeouts.Timeout.__aexit__
+
+    async def enter_noted(limit: timeouts.Timeout) -> timeouts.Timeout:
+        entered = await enter(limit)
+        branch = asyncio.current_task()
+        if branch is not None and _current.get() is not None:
+            _timeouts.setdefault(branch, []).append(limit)
+        return entered
+
+    async def leave_noted(limit: timeouts.Timeout, *error: Any) -> None:
+        branch = asyncio.current_task()
+        if branch is not None and limit in (noted := _timeouts.get(branch, [])):
+            noted.remove(limit)
+        await leave(limit, *error)
+
+    timeouts.Timeout.__aenter__ = enter_noted  # type: ignore[method-assign, assignment] # undone below
+    timeouts.Timeout.__aexit__ = leave_noted  # type: ignore[method-assign, assignment] # undone below
+    try:
+        yield
+    finally:
+        timeouts.Timeout.__aenter__ = enter  # type: ignore[method-assign] # as it was
+        timeouts.Timeout.__aexit__ = leave  # type: ignore[method-assign] # as it was
+
+
+def _has_deadline(branch: Branch) -> bool:
+    return any(limit.when() is not None for limit in _timeouts.get(branch, ()))
 
 
 def task_factory(

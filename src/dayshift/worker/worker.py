@@ -14,6 +14,7 @@ ends as by a hard stop.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from dayshift.agents import LoadedAgents, close_clients
@@ -26,7 +27,7 @@ from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
 from dayshift.worker import alone
 from dayshift.worker.attempt import Attempt, StopReason
-from dayshift.worker.branches import task_factory
+from dayshift.worker.branches import task_factory, timeouts_noted
 from dayshift.worker.claimer import Claimer
 from dayshift.worker.draining import Drain, cancel
 from dayshift.worker.executor import Executor
@@ -79,6 +80,7 @@ class Worker:
         self._slots = Slots(slots)
         self._registration = Registration(services.ledger, loaded, slots)
         self._watchdog = Watchdog()
+        self._noted = contextlib.ExitStack()
         self._journal = Journal(
             services.ledger, services.family.child_made, lambda: services.settings().journal.preview_characters
         )
@@ -188,6 +190,7 @@ class Worker:
         self._start_threads()
         await self._hearing.listen(self.worker_id)
         asyncio.get_running_loop().set_task_factory(task_factory)  # type: ignore[arg-type] # typeshed knows no context
+        self._noted.enter_context(timeouts_noted())
 
     def _start_threads(self) -> None:
         self._lease.confirm(clock.boottime_seconds())  # counted from now: registering may have waited for the ledger
@@ -260,6 +263,7 @@ class Worker:
         ).run(claiming)
 
     async def _put_away(self) -> None:
+        self._noted.close()
         self._watchdog.stop()
         await close_clients()
 

@@ -29,7 +29,9 @@ written AS (
     FROM met WHERE is_running
     ORDER BY task, key, occurrence
     ON CONFLICT (task_id, key, occurrence) DO UPDATE SET
-        status = excluded.status, attempt = excluded.attempt, finished_at = excluded.finished_at,
+        status = excluded.status,
+        attempt = CASE WHEN excluded.status = 'unknown' THEN e.attempt ELSE excluded.attempt END, -- who began it
+        finished_at = excluded.finished_at,
         emits = CASE WHEN e.status = excluded.status THEN e.emits
             ELSE nullif(coalesce(e.emits, ''::bytea) || coalesce(excluded.emits, ''::bytea), ''::bytea) END,
         usage = excluded.usage, result = excluded.result

@@ -16,7 +16,7 @@ talks AS MATERIALIZED (
 ),
 written AS (
     UPDATE tasks t SET status = 'failed', finished_at = now(), error_code = 'expired', error_retryable = false,
-        error_message = 'expires_at passed before the task could run'
+        error_message = 'expires_at passed while the task was not running'
     FROM locked l WHERE t.id = l.id
 ),
 ended AS (

@@ -91,7 +91,7 @@ written AS (
         finish_id     = CASE WHEN r.ruling <> 'granted' THEN r.start ELSE t.finish_id END,
         error_code    = CASE r.ruling WHEN 'expired' THEN 'expired' WHEN 'cancelled' THEN 'cancelled' ELSE t.error_code END,
         error_message = CASE r.ruling
-            WHEN 'expired' THEN 'expires_at passed before the task could run'
+            WHEN 'expired' THEN 'expires_at passed while the task was not running'
             WHEN 'cancelled' THEN 'cancelled on request' ELSE t.error_message END,
         error_retryable = CASE WHEN r.ruling IN ('expired', 'cancelled') THEN false ELSE t.error_retryable END
     FROM ruled r
