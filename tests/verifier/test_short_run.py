@@ -1,4 +1,4 @@
-"""Two minutes of everything at once, in every run of the tests. The hour is run by hand (docs/howto/verify.md)."""
+"""Two minutes of everything at once, in every run of the tests. The long runs are made by hand (docs/howto/verify.md)."""
 
 from pathlib import Path
 
