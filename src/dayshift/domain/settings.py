@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from dayshift.domain.provider_settings import BudgetSettings, ModelSettings, ProviderSettings
+
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
 Weight = Annotated[float, Meta(gt=0, le=1_000_000)]
@@ -28,6 +30,8 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     user_limits: RateLimits = RateLimits()
     concurrent: Count | None = None
     max_queued: Count = 10_000
+    budget: BudgetSettings | None = None
+    user_budget: BudgetSettings | None = None
     flags: dict[str, Any] = {}
 
 
@@ -36,6 +40,8 @@ class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     concurrency: Count | None = None
     timeout: Seconds | None = None
     max_attempts: Positive | None = None
+    models: dict[str, str] = {}
+    budget: BudgetSettings | None = None
 
 
 class FlagSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +76,8 @@ class JournalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One version of all settings. Swapped whole when a newer version is seen; never changed in place."""
 
+    providers: dict[str, ProviderSettings] = {}
+    models: dict[str, ModelSettings] = {}
     queues: dict[str, QueueSettings] = {}
     tenants: dict[str, TenantSettings] = {}
     agents: dict[str, AgentSettings] = {}

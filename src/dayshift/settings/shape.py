@@ -16,10 +16,8 @@ from dayshift.domain.errors import FieldError, InvalidInput
 from dayshift.domain.settings import Settings, TenantSettings, to_builtins
 from dayshift.settings.paths import Path, canonical
 
-NOT_YET = {
-    (): {"providers", "models", "alerts", "webhooks"},
-    ("agents", "*"): {"models", "budget"},
-    ("tenants", "*"): {"budget"},
+NOT_YET: dict[Path, set[str]] = {
+    (): {"alerts", "webhooks"},
 }
 SHOWN_CHARACTERS = 80
 

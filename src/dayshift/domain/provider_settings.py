@@ -1,0 +1,90 @@
+"""Providers and models as the settings have them (CONTRACT section 6): who answers LLM calls, how fast, and what if nobody does."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+Limit = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+ShortSeconds = Annotated[float, Meta(gt=0, le=86_400)]
+Ratio = Annotated[float, Meta(gt=0, le=1)]
+TargetName = Annotated[str, Meta(pattern=r"^[^/]+/.+$")]
+BaseUrl = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+$")]
+SecretName = Annotated[str, Meta(pattern=r"^\$\{env:[A-Za-z_][A-Za-z0-9_]*\}$")]
+
+Means: TypeAlias = Literal["fallback", "cached", "park", "fail"]
+
+
+class ProviderLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a credential may use. A field left out is no limit. `window`: no span of so many seconds gets more than its share."""
+
+    requests_per_minute: Limit | None = None
+    tokens_per_minute: Limit | None = None
+    input_tokens_per_minute: Limit | None = None
+    output_tokens_per_minute: Limit | None = None
+    concurrent: Limit | None = None
+    window: Annotated[float, Meta(ge=1, le=60)] = 60.0
+
+
+class ProviderTimeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds: to a connection, to the first token (the whole answer, where it is not streamed, has `total`), between tokens, and in all."""
+
+    connect: ShortSeconds = 5.0
+    first_token: ShortSeconds = 60.0
+    idle: ShortSeconds = 30.0
+    total: ShortSeconds = 300.0
+
+
+class BreakerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Opens for `open` seconds when, of at least `min_calls` calls in `window` seconds, `error_ratio` failed."""
+
+    error_ratio: Ratio = 0.5
+    window: ShortSeconds = 60.0
+    min_calls: Annotated[int, Meta(ge=1, le=1_000_000)] = 10
+    open: ShortSeconds = 30.0
+
+
+class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`limits` are each credential's. A model that `model_limits` names has limits of its own there, and leaves the others alone."""
+
+    format: Literal["openai", "anthropic"] | None = None
+    base_url: BaseUrl | None = None
+    api_key: SecretName | tuple[SecretName, ...] | None = None
+    limits: ProviderLimits = ProviderLimits()
+    model_limits: dict[str, ProviderLimits] = {}
+    timeouts: ProviderTimeouts = ProviderTimeouts()
+    max_attempts: Annotated[int, Meta(ge=1, le=10)] = 3
+    breaker: BreakerSettings = BreakerSettings()
+
+
+class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many seconds an answer is given again to an equal call; `shared`: also to other tenants."""
+
+    ttl: Annotated[float, Meta(gt=0, le=31_536_000)] = 3_600.0
+    shared: bool = False
+
+
+class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`targets` in the order in which they are tried; `when_unavailable`: what is done, in order, when one is not to be had.
+    `max_wait`: the seconds that a call waits for the limit of a target while there is another.
+    """
+
+    targets: Annotated[tuple[TargetName, ...], Meta(min_length=1)]
+    when_unavailable: tuple[Means, ...] = ("fallback", "fail")
+    max_wait: Annotated[float, Meta(ge=0, le=86_400)] = 2.0
+    cache: CacheSettings | None = None
+
+
+class BudgetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be spent: by a task, a conversation or a user, and in an hour, a day or a month (UTC). `on_breach` says what then."""
+
+    usd_per_task: Annotated[float, Meta(gt=0)] | None = None
+    tokens_per_task: Limit | None = None
+    usd_per_conversation: Annotated[float, Meta(gt=0)] | None = None
+    tokens_per_conversation: Limit | None = None
+    usd_per_hour: Annotated[float, Meta(gt=0)] | None = None
+    usd_per_day: Annotated[float, Meta(gt=0)] | None = None
+    usd_per_month: Annotated[float, Meta(gt=0)] | None = None
+    tokens_per_hour: Limit | None = None
+    tokens_per_day: Limit | None = None
+    tokens_per_month: Limit | None = None
+    on_breach: Literal["fail", "approval"] = "fail"
