@@ -52,7 +52,7 @@ HOT = {
     "withdraw_task": f"{NIL}, 'busy'",
     "unfinished_before": NIL,
     "start_tasks": f"{UUIDS}, {UUIDS}, {TEXTS}, '{{}}'::boolean[], {UUIDS}, {TEXTS}, {TEXTS}",
-    "finish_tasks": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {TEXTS}, {BYTES}, {TEXTS}, {TEXTS}, '{{}}'::boolean[], '{{}}'::float8[], {BYTES}, {BYTES}, {BYTES}, '{{}}'::timestamptz[], '{{}}'::int[]",
+    "finish_tasks": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {TEXTS}, {BYTES}, {TEXTS}, {TEXTS}, '{{}}'::boolean[], '{{}}'::float8[], {BYTES}, {BYTES}, {BYTES}, '{{}}'::timestamptz[], '{{}}'::int[], {BYTES}",
     "record_effects": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {BYTES}, '{{}}'::int[], {TEXTS}, {TEXTS}, {TEXTS}, '{{}}'::timestamptz[], '{{}}'::timestamptz[], {BYTES}, {BYTES}, {BYTES}, {BYTES}, {TEXTS}, {BYTES}, '{{}}'::float8[], {TEXTS}",
     "replace_effect": f"{NIL}, 1, {NIL}, 'k', 0, {NIL}, 'llm', 'n', 'done', now(), now(), NULL, NULL, NULL, 'r', '', NULL, NULL",
     "effects_of_task": f"{NIL}, '', -1, 1000",

@@ -9,6 +9,7 @@ from typing import Any
 from dayshift.domain.task import Usage
 from dayshift.llm.capture import Address, Addresses, Answer, core, record_calls_with
 from dayshift.llm.capture.httpx import install
+from dayshift.llm.exchange import LlmCall, Outgoing, Reply, Send, SendHere
 from dayshift.llm.formats import ANTHROPIC, OPENAI
 from dayshift.llm.request import Question
 
@@ -57,6 +58,12 @@ class Tape:
     def begin_once_here(self, question: Question) -> Question:
         self.after.append("begun")
         return self.begin(question)
+
+    async def send(self, call: LlmCall, send: Send) -> Reply:
+        return Reply(await send(Outgoing()))
+
+    def send_here(self, call: LlmCall, send: SendHere) -> Reply:
+        return Reply(send(Outgoing()))
 
     async def record(self, draft: Question, answer: Answer, usage: Usage) -> Answer:
         return self.record_here(draft, answer, usage)

@@ -7,6 +7,7 @@ from dayshift.agents.declaration import agent
 from dayshift.agents.effects import Effects
 from dayshift.agents.errors import Fatal, Retry
 from dayshift.agents.failures import encode_failure
+from dayshift.agents.llm_calls import StraightLine
 from dayshift.agents.loading import LoadedAgents, load
 from dayshift.agents.model_use import asks_for_model
 from dayshift.agents.registered import Agent
@@ -31,6 +32,7 @@ __all__ = [
     "ReadFlag",
     "ReadHistory",
     "Retry",
+    "StraightLine",
     "ToolUnavailable",
     "Unencodable",
     "UnknownOutcome",

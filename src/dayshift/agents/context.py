@@ -14,7 +14,7 @@ from dayshift.agents.conversation import Conversation, LocalHistory
 from dayshift.agents.drawing import draw_flag, draw_now, draw_random, draw_uuid
 from dayshift.agents.effects import Effects, journal_with
 from dayshift.agents.gathering import gather
-from dayshift.agents.llm_calls import LlmCalls
+from dayshift.agents.llm_calls import Line, LlmCalls, StraightLine
 from dayshift.agents.steps import Options
 from dayshift.agents.usage import CallMeter
 from dayshift.agents.values import Unencodable, encode_value
@@ -76,6 +76,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     _meter: CallMeter
     _effects: Effects
     _flags: ReadFlag = _no_flag
+    _line: Line = StraightLine()
 
     @classmethod
     def local(cls, agent: str = "local", *, timeout: float = 300, conversation: str | None = None) -> "Context":
@@ -214,7 +215,8 @@ def bind(context: Context) -> None:
     """Make `context` the current one for the rest of this asyncio task (or of this copy of the contextvars)."""
     _current.set(context)
     journal_with(context._effects)  # noqa: SLF001 - private to authors, not to this file
-    record_calls_with(LlmCalls(context._effects, context._meter))  # noqa: SLF001 - private to authors, not to this file
+    recorder = LlmCalls(context._effects, context._meter, context._line)  # noqa: SLF001 - private to authors, not to this file
+    record_calls_with(recorder)
 
 
 def _encode_event(name: str, fields: dict[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
 from dayshift.agents.by_hand import WaitingByHand
+from dayshift.agents.errands import Errands
 from dayshift.agents.failures import encode_failure, raise_recorded
 from dayshift.agents.usage import CallMeter
 from dayshift.domain.child import ChildEnd
@@ -167,13 +168,16 @@ class Effects:
             return await doing
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(doing, self._loop))
 
-    def wait_for(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
-        """Block this thread until the worker's loop has done it."""
+    def wait_for(self, doing: Coroutine[Any, Any, Answer], errands: Errands | None = None) -> Answer:
+        """Block this thread until the worker's loop has done it; meanwhile do the errands that it has for this thread."""
         if self._loop is None:
             return asyncio.run(doing)
         token = calling_thread.set(threading.get_ident())
         try:
-            return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+            future = asyncio.run_coroutine_threadsafe(doing, self._loop)
+            if errands is not None:
+                errands.work_until(future)
+            return future.result()
         except concurrent.futures.CancelledError:  # this thread cannot be cancelled, but what it waited for was
             raise Stopped("the attempt was told to stop") from None
         finally:

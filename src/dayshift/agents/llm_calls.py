@@ -1,8 +1,13 @@
 """LLM calls of an agent, through its journal: what `llm/capture` asks of a recorder."""
 
+import asyncio
+from functools import partial
+from typing import Protocol
+
 import msgspec
 
 from dayshift.agents.effects import Effects, scope
+from dayshift.agents.errands import Errands
 from dayshift.agents.tools import UnknownOutcome
 from dayshift.agents.usage import CallMeter
 from dayshift.domain import clock
@@ -10,15 +15,30 @@ from dayshift.domain.effect import Effect, EffectKind
 from dayshift.domain.task import Usage
 from dayshift.journal import Call, Draft, call_of_digest, unpack
 from dayshift.llm.capture import Answer, answers
+from dayshift.llm.exchange import Incoming, LlmCall, Outgoing, Reply, Send, SendHere
 from dayshift.llm.request import Question
 
 
-class LlmCalls:
-    """The recorder of one attempt. `meter` counts the time that calls took, up to a stream's last event."""
+class Line(Protocol):
+    """Makes the calls of one attempt."""
 
-    def __init__(self, effects: Effects, meter: CallMeter) -> None:
+    async def answer(self, call: LlmCall, send: Send) -> Reply: ...
+
+
+class StraightLine:
+    """Sends each call once, as it is."""
+
+    async def answer(self, call: LlmCall, send: Send) -> Reply:  # noqa: ARG002 - another line would look at it
+        return Reply(await send(Outgoing()))
+
+
+class LlmCalls:
+    """The recorder of one attempt. `meter` counts the time that calls took, up to a stream's last event. `line` makes them."""
+
+    def __init__(self, effects: Effects, meter: CallMeter, line: Line) -> None:
         self._effects = effects
         self._meter = meter
+        self._line = line
         self._begun_mono: dict[str, float] = {}
         self._begun_once: set[str] = set()
         self._retracted: dict[bytes, Draft] = {}  # begun, and to be tried again
@@ -64,6 +84,25 @@ class LlmCalls:
             self._effects.wait_for(self._effects.journal.begun(draft))
         return self._clocked(draft)
 
+    async def send(self, call: LlmCall, send: Send) -> Reply:
+        if self._effects.is_on_loop():
+            return await self._line.answer(call, send)
+        loop = asyncio.get_running_loop()  # of a thread of the agent's own, to which its client belongs
+
+        async def send_there(outgoing: Outgoing) -> Incoming:
+            sending = asyncio.run_coroutine_threadsafe(_coroutine(send, outgoing), loop)
+            return await asyncio.wrap_future(sending)
+
+        return await self._effects.written(self._line.answer(call, send_there))
+
+    def send_here(self, call: LlmCall, send: SendHere) -> Reply:
+        errands = Errands()
+
+        async def send_there(outgoing: Outgoing) -> Incoming:
+            return await errands.run(partial(send, outgoing))
+
+        return self._effects.wait_for(self._line.answer(call, send_there), errands)
+
     async def record(self, draft: Draft, answer: Answer, usage: Usage) -> Answer:
         self._count(draft)
         return _answer_in(await self._effects.written(self._record(draft, answer, usage)))
@@ -105,6 +144,10 @@ class LlmCalls:
 
     def _count(self, draft: Draft) -> None:
         self._meter.add(self._begun_mono.pop(draft.id), clock.monotonic_seconds())
+
+
+async def _coroutine(send: Send, outgoing: Outgoing) -> Incoming:
+    return await send(outgoing)
 
 
 def _what_is_unknown(found: Effect) -> str:

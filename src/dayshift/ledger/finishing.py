@@ -49,7 +49,7 @@ class Finishing:
         answers: dict[int, Finished] = {}
         for batch in rounds(outcomes, lambda outcome: outcome.task_id):
             arguments = [_arguments(outcome) for _, outcome in batch]
-            for row in await self._db.batch("finish_tasks", *columns(arguments, 15)):
+            for row in await self._db.batch("finish_tasks", *columns(arguments, 16)):
                 index, outcome = batch[row["n"] - 1]
                 answers[index] = _answer(outcome, row)
         return [answers[index] for index in range(len(outcomes))]
@@ -73,6 +73,7 @@ def _arguments(outcome: Finish) -> tuple[object, ...]:
         None if outcome.waiting_for is None else encode(outcome.waiting_for),
         outcome.wake_at,
         outcome.wakes,
+        None if outcome.notice is None else encode(outcome.notice),
     )
 
 

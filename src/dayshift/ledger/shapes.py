@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from dayshift.domain import ids
-from dayshift.domain.task import Place, Status, Task, TaskError, Timing, Usage, WaitingFor
+from dayshift.domain.task import Notice, Place, Status, Task, TaskError, Timing, Usage, WaitingFor
 
 
 def new_start_id() -> str:
@@ -98,7 +98,7 @@ class Outcome(StrEnum):
 class Finish(Struct, frozen=True, kw_only=True):
     """How an attempt ended. `usage` and `timing` are totals over all attempts (a `Started` says what came before).
 
-    `output` goes with succeeded, `error` with failed and retry. With parked go `waiting_for`, `wake_at` (None: it does not
+    `output` goes with succeeded, `error` with failed and retry. With parked go `waiting_for`, `notice`, `wake_at` (None: it does not
     wake by itself) and `wakes`, as they were when the worker last looked whether anything had come. Repeat an unanswered one with the same `finish_id`.
     """
 
@@ -114,6 +114,7 @@ class Finish(Struct, frozen=True, kw_only=True):
     waiting_for: WaitingFor | None = None
     wake_at: datetime | None = None
     wakes: int | None = None
+    notice: Notice | None = None
     finish_id: str = field(default_factory=new_finish_id)
 
 

@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from dayshift.domain.digest import content_digest, part_digest
 from dayshift.llm.formats import Format
+from dayshift.llm.formats.format import number
 
+_MOST_OUTPUT = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 _IDS = frozenset({"tool_call_id", "tool_use_id", "call_id"})
 _CALLS = frozenset({"function", "tool_use", "function_call", "custom_tool_call", "server_tool_use"})
 _MADE_BY_A_PROVIDER = re.compile(r"(call|toolu|srvtoolu|fc|ctc|chatcmpl-tool)[_-][A-Za-z0-9_-]{6,}")
@@ -34,6 +36,7 @@ class Question(Struct, frozen=True, kw_only=True):
     is_kept_there: bool = False
     adds_there: bool = False
     model: str = ""
+    max_output_tokens: int | None = None
     last_message: Any = None
 
     def asked(self) -> Any:
@@ -67,6 +70,7 @@ def question_of(api: Format, headers: Mapping[str, str], body: bytes) -> Questio
         is_kept_there=any(asked.get(name) for name in ("previous_response_id", "conversation", "background")),
         adds_there=bool(asked.get("conversation")),
         model=model if isinstance(model, str) else "",
+        max_output_tokens=next((value for name in _MOST_OUTPUT if (value := number(asked, name))), None),
         last_message=_last(fields.get(api.messages_in or "")),
     )
 

@@ -8,7 +8,7 @@ import msgspec
 from dayshift.domain import stream
 from dayshift.domain.clock import now
 from dayshift.domain.stream import Append, StreamEvent
-from dayshift.domain.task import Status, Task, TaskError, WaitingFor
+from dayshift.domain.task import Notice, Status, Task, TaskError, WaitingFor
 
 _FINAL_TYPE = {
     Status.SUCCEEDED: stream.SUCCEEDED,
@@ -43,8 +43,8 @@ def retrying(task_id: str, attempt: int, error: TaskError | None, run_at: dateti
     return build(task_id, attempt, stream.RETRYING, error=error, run_at=run_at)
 
 
-def waiting(task_id: str, attempt: int, waiting_for: WaitingFor) -> Append:
-    return build(task_id, attempt, stream.WAITING, waiting_for=waiting_for, notice=None)
+def waiting(task_id: str, attempt: int, waiting_for: WaitingFor, notice: Notice | None = None) -> Append:
+    return build(task_id, attempt, stream.WAITING, waiting_for=waiting_for, notice=notice)
 
 
 def snapshot(task: Task) -> Append:

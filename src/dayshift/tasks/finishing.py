@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from dayshift.domain.clock import now
 from dayshift.domain.events import AttemptSuperseded, TaskGivenBack, TaskParked, TaskRetrying
-from dayshift.domain.task import FINAL, Place, Started, Status, Task, TaskError, Timing, Usage, WaitingFor
+from dayshift.domain.task import FINAL, Notice, Place, Started, Status, Task, TaskError, Timing, Usage, WaitingFor
 from dayshift.hotplane import Ack
 from dayshift.ledger import Finish, Finished, GroupCommit, Ledger
 from dayshift.ledger import Outcome as LedgerOutcome
@@ -32,11 +32,15 @@ _ROW_BYTES = 500
 
 
 class Parking(Struct, frozen=True):
-    """What a task waits for, when it wakes by itself (None: never), and what had come for it when that was last looked at."""
+    """What a task waits for, when it wakes by itself (None: never), and what had come for it when that was last looked at.
+
+    `notice`: what its caller is told of a delay.
+    """
 
     waiting_for: WaitingFor
     wake_at: datetime | None
     wakes: int
+    notice: Notice | None = None
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -154,7 +158,7 @@ class Finishing:
         self, started: Started, worker_id: str, outcome: Outcome, parking: Parking, wake_at: datetime | None
     ) -> None:
         """Its slot is free. The plane holds it as delayed if it wakes by itself soon; later wake-ups come by maintenance."""
-        self._outbox.tell(events.waiting(started.id, started.attempt, parking.waiting_for))
+        self._outbox.tell(events.waiting(started.id, started.attempt, parking.waiting_for, parking.notice))
         emit(
             TaskParked(
                 task_id=started.id, agent=started.agent, attempt=started.attempt, waits_for=parking.waiting_for.type
@@ -269,4 +273,5 @@ def _finish_of(started: Started, worker_id: str, outcome: Outcome) -> Finish:
         waiting_for=None if parking is None else parking.waiting_for,
         wake_at=None if parking is None else parking.wake_at,
         wakes=None if parking is None else parking.wakes,
+        notice=None if parking is None else parking.notice,
     )

@@ -17,11 +17,13 @@ from contextlib import asynccontextmanager
 from contextvars import Context
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from dayshift.agents.effects import calling_thread, keeps_slot
 from dayshift.agents.waiting import SHORT_SECONDS
-from dayshift.domain import clock
+from dayshift.domain import clock, ids
 from dayshift.domain.effect import Effect
-from dayshift.domain.task import WaitingFor
+from dayshift.domain.task import Notice, WaitingFor
 from dayshift.tasks.finishing import Parking
 from dayshift.worker.attempt import Attempt, StopReason
 from dayshift.worker.branches import Branch, Branches
@@ -30,6 +32,16 @@ from dayshift.worker.waits import Answer, OpenWaits, Waits
 MOMENT_SECONDS = 0.1
 LOOK_AGAIN_SECONDS = 0.5
 _WHOLE_MILLISECONDS = timedelta(milliseconds=1)  # as which the ledger keeps the times of tasks
+
+
+class ProviderWait(Struct, frozen=True, kw_only=True):
+    """For a provider that is away."""
+
+    kind: str = "provider"
+    name: str
+    id: str
+    due_at: datetime
+    notice: Notice
 
 
 class AttemptWaits:
@@ -44,16 +56,23 @@ class AttemptWaits:
         self._waits = waits
         self._open = open_waits
         self._passed = started_at + _WHOLE_MILLISECONDS
-        self._waiting: dict[Branch, Effect] = {}
+        self._waiting: dict[Branch, Effect | ProviderWait] = {}
         self._threads: dict[Branch, int | None] = {}
         self._keeping_slot: set[Branch] = set()
-        self._parked_on: list[Effect] = []
+        self._parked_on: list[Effect | ProviderWait] = []
         self._parked_at_wakes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def until_due(self, wait: Effect) -> None:
         async with self._wait(wait):
             await asyncio.sleep(self._seconds_until(wait.due_at))
+
+    async def until_provider(self, provider: str, seconds: float, message: str) -> None:
+        """Until it is time to ask a provider again that is away. No journal knows of it: a later attempt asks again in any case."""
+        due_at = clock.now() + timedelta(seconds=seconds)
+        notice = Notice("provider_unavailable", message, due_at)
+        async with self._wait(ProviderWait(name=provider, id=ids.new(ids.EFFECT), due_at=due_at, notice=notice)):
+            await asyncio.sleep(seconds)
 
     async def answer(self, wait: Effect) -> Answer:
         answer = self._open.open(wait)
@@ -81,13 +100,14 @@ class AttemptWaits:
 
     def parking(self) -> Parking:
         """What the task waits for now that it is marked."""
-        first = min(self._parked_on, key=lambda wait: wait.id)
+        first = min(self._parked_on, key=lambda wait: (not isinstance(wait, ProviderWait), wait.id))
         ends = [wait.due_at for wait in self._parked_on if wait.due_at is not None]
         waiting_for = WaitingFor(first.kind, first.name, first.id, first.due_at)
-        return Parking(waiting_for, min(ends, default=None), self._parked_at_wakes)
+        notice = first.notice if isinstance(first, ProviderWait) else None
+        return Parking(waiting_for, min(ends, default=None), self._parked_at_wakes, notice)
 
     @asynccontextmanager
-    async def _wait(self, wait: Effect) -> AsyncIterator[None]:
+    async def _wait(self, wait: Effect | ProviderWait) -> AsyncIterator[None]:
         branch = asyncio.current_task()
         assert branch is not None, "a wait is a coroutine, which runs in a task"
         self._waiting[branch] = wait

@@ -3,9 +3,9 @@
 -- Rows are locked by themselves, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::text[], $6::bytea[], $7::text[], $8::text[],
-            $9::boolean[], $10::float8[], $11::bytea[], $12::bytea[], $13::bytea[], $14::timestamptz[], $15::int[]) WITH ORDINALITY
+            $9::boolean[], $10::float8[], $11::bytea[], $12::bytea[], $13::bytea[], $14::timestamptz[], $15::int[], $16::bytea[]) WITH ORDINALITY
         AS w (id, attempt, worker, finish, outcome, output, code, message, retryable, delay_seconds, usage, timing, waiting_for,
-            wake_at, wakes, n)
+            wake_at, wakes, notice, n)
 ),
 locked AS MATERIALIZED (
     SELECT id, status, attempt, worker_id, finish_id, run_at, finished_at, expires_at, cancel_requested_at, tenant, conversation,
@@ -18,7 +18,7 @@ locked AS MATERIALIZED (
 met AS MATERIALIZED (
     SELECT w.attempt AS wish_attempt, w.worker, w.finish, w.outcome, w.output, w.code, w.message, w.retryable,
         coalesce(w.delay_seconds, 0) AS delay_seconds, w.usage, w.timing,
-        w.waiting_for, w.wake_at, w.wakes AS wish_wakes, t.wakes, t.wake_at AS kept_wake_at, t.id, t.status, t.attempt, t.worker_id, t.finish_id, t.run_at, t.finished_at, t.expires_at,
+        w.waiting_for, w.notice, w.wake_at, w.wakes AS wish_wakes, t.wakes, t.wake_at AS kept_wake_at, t.id, t.status, t.attempt, t.worker_id, t.finish_id, t.run_at, t.finished_at, t.expires_at,
         t.cancel_requested_at, t.tenant, t.conversation, t.error_code, t.error_message, t.error_retryable
     FROM wish w JOIN locked t ON t.id = w.id
 ),
@@ -82,6 +82,7 @@ written AS (
         run_at          = r.new_run_at,
         finished_at     = CASE WHEN r.new_status NOT IN ('queued', 'waiting') THEN now() END,
         waiting_for     = CASE WHEN r.new_status = 'waiting' THEN r.waiting_for END,
+        notice          = CASE WHEN r.new_status = 'waiting' THEN r.notice END,
         wake_at         = CASE WHEN r.new_status = 'waiting' THEN date_trunc('milliseconds', least(r.wake_at, r.expires_at)) END,
         worker_id       = NULL,
         finish_id       = r.finish,

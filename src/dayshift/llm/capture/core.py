@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from dayshift.domain.task import Usage
 from dayshift.llm.capture.answers import Answer
+from dayshift.llm.exchange import LlmCall, Reply, Send, SendHere
 from dayshift.llm.formats import Event, Format
 from dayshift.llm.request import Question
 
@@ -37,6 +38,11 @@ class Recorder(Protocol):
     def take_here(self, question: Question) -> Answer | None: ...
 
     def begin(self, question: Question) -> Any: ...
+
+    async def send(self, call: LlmCall, send: Send) -> Reply:
+        """Have the call made, by whichever target, as often as it takes. Raises NoAnswer."""
+
+    def send_here(self, call: LlmCall, send: SendHere) -> Reply: ...
 
     async def begin_once(self, question: Question) -> Any: ...
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from dayshift.llm.capture.addresses import Addresses
 from dayshift.llm.capture.answers import Answer, kept_headers
-from dayshift.llm.capture.core import Reading, Recorder, current_recorder, is_retry, sending
+from dayshift.llm.capture.core import Reading, Recorder, current_recorder, is_retry
+from dayshift.llm.capture.sending import AsyncSender, PlainSender, without_packing
 from dayshift.llm.capture.streams import AsyncStream, CutStream, PlainStream
+from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply
 from dayshift.llm.formats import Format
 from dayshift.llm.request import NotAQuestion, Question, question_of
 
@@ -50,7 +52,6 @@ def _replace(
 
 
 LONG_BYTES = 128 * 1024
-_PACKING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
 class _Kinds:
@@ -59,7 +60,9 @@ class _Kinds:
     def __init__(self, library: ModuleType) -> None:
         own = {
             "library": library,
-            "async_stream": type("RecordedAsync", (AsyncStream, library.AsyncByteStream), {}),
+            "async_stream": type(
+                "RecordedAsync", (AsyncStream, library.AsyncByteStream), {"late": library.ReadTimeout}
+            ),
             "plain_stream": type("Recorded", (PlainStream, library.SyncByteStream), {}),
             "cut_stream": type("Cut", (CutStream, library.AsyncByteStream, library.SyncByteStream), {}),
         }
@@ -97,27 +100,22 @@ class _Transport:
     def _failed(self, draft: Any, error: Exception) -> None:
         self._recorder.failed(draft, Answer(status=0, error=(type(error).__name__, str(error))), error)
 
-    def _answer(self, response: Any, body: bytes) -> Answer:
-        return Answer(status=response.status_code, headers=kept_headers(response.headers.multi_items()), body=body)
-
-    def _refused(self, draft: Any, response: Any, body: bytes) -> Any:
+    def _refused(self, draft: Any, incoming: Incoming, request: Any) -> Any:
         """A failure that was answered, with all its headers: they say when to try again."""
-        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _PACKING]
-        made = self.library.Response(response.status_code, headers=headers, content=body, request=response.request)
-        self._recorder.failed(draft, self._answer(response, body), made)
+        headers = without_packing(incoming.headers)
+        made = self.library.Response(incoming.status, headers=headers, content=incoming.body, request=request)
+        self._recorder.failed(draft, _answer(incoming), made)
         return made
 
-    def _reading(self, api: Format, response: Any) -> Reading:
-        return Reading(api, response.status_code, kept_headers(response.headers.multi_items()))
-
-    def _unpacked(self, response: Any) -> Any:
-        """The same response for ourselves, so that the library undoes its encoding."""
-        return self.library.Response(response.status_code, headers=response.headers, stream=response.stream)
-
-    def _streaming(self, response: Any, stream: Any) -> Any:
-        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _PACKING]
-        extensions = response.extensions
-        return self.library.Response(response.status_code, headers=headers, stream=stream, extensions=extensions)
+    def _streaming(self, draft: Any, api: Format, reply: Reply, stream: Any) -> Any:
+        incoming = reply.incoming
+        reading = Reading(api, incoming.status, kept_headers(incoming.headers))
+        return self.library.Response(
+            incoming.status,
+            headers=without_packing(incoming.headers),
+            stream=stream(self._recorder, draft, reading, reply),
+            extensions=incoming.response.extensions,
+        )
 
 
 class _AsyncTransport(_Transport):
@@ -129,26 +127,22 @@ class _AsyncTransport(_Transport):
         kept = await self._recorder.take(question)
         if kept is not None:
             return self._replayed(kept, request)
-        return await self._ask(request, api, question)
+        return await self._ask(request, _call(request, api, question))
 
-    async def _ask(self, request: Any, api: Format, question: Question) -> Any:
+    async def _ask(self, request: Any, call: LlmCall) -> Any:
+        question = call.question
         draft = await self._recorder.begin_once(question) if question.adds_there else self._recorder.begin(question)
         try:
-            with sending():
-                response = await self._inner.handle_async_request(request)
-            if _is_streamed(question, response):
-                reading, upstream = self._reading(api, response), self._unpacked(response)
-                return self._streaming(response, self.async_stream(self._recorder, draft, reading, upstream))
-            body = await self._unpacked(response).aread()
-        except self.library.RequestError as error:
-            self._failed(draft, error)
-            raise
-        response.request = request
-        if not response.is_success:
-            return self._refused(draft, response, body)
-        return self._replayed(
-            await self._recorder.record(draft, self._answer(response, body), api.usage_of(body)), request
-        )
+            reply = await self._recorder.send(call, AsyncSender(self.library, self._inner, request, call))
+        except NoAnswer as none:
+            self._failed(draft, none.error)
+            raise none.error from None
+        if reply.incoming.opening is not None:
+            return self._streaming(draft, call.api, reply, self.async_stream)
+        if not _is_success(reply.incoming):
+            return self._refused(draft, reply.incoming, request)
+        usage = reply.priced(call.api.usage_of(reply.incoming.body))
+        return self._replayed(await self._recorder.record(draft, _answer(reply.incoming), usage), request)
 
 
 class _PlainTransport(_Transport):
@@ -160,26 +154,34 @@ class _PlainTransport(_Transport):
         kept = self._recorder.take_here(question)
         if kept is not None:
             return self._replayed(kept, request)
-        return self._ask(request, api, question)
+        return self._ask(request, _call(request, api, question))
 
-    def _ask(self, request: Any, api: Format, question: Question) -> Any:
+    def _ask(self, request: Any, call: LlmCall) -> Any:
+        question = call.question
         draft = self._recorder.begin_once_here(question) if question.adds_there else self._recorder.begin(question)
         try:
-            with sending():
-                response = self._inner.handle_request(request)
-            if _is_streamed(question, response):
-                reading, upstream = self._reading(api, response), self._unpacked(response)
-                return self._streaming(response, self.plain_stream(self._recorder, draft, reading, upstream))
-            body = self._unpacked(response).read()
-        except self.library.RequestError as error:
-            self._failed(draft, error)
-            raise
-        response.request = request
-        if not response.is_success:
-            return self._refused(draft, response, body)
-        return self._replayed(
-            self._recorder.record_here(draft, self._answer(response, body), api.usage_of(body)), request
-        )
+            reply = self._recorder.send_here(call, PlainSender(self.library, self._inner, request, call))
+        except NoAnswer as none:
+            self._failed(draft, none.error)
+            raise none.error from None
+        if reply.incoming.opening is not None:
+            return self._streaming(draft, call.api, reply, self.plain_stream)
+        if not _is_success(reply.incoming):
+            return self._refused(draft, reply.incoming, request)
+        usage = reply.priced(call.api.usage_of(reply.incoming.body))
+        return self._replayed(self._recorder.record_here(draft, _answer(reply.incoming), usage), request)
+
+
+def _call(request: Any, api: Format, question: Question) -> LlmCall:
+    return LlmCall(api=api, question=question, url=str(request.url), headers=request.headers, body=request.content)
+
+
+def _answer(incoming: Incoming) -> Answer:
+    return Answer(status=incoming.status, headers=kept_headers(incoming.headers), body=incoming.body)
+
+
+def _is_success(incoming: Incoming) -> bool:
+    return 200 <= incoming.status < 300
 
 
 def _read(api: Format, headers: Any, body: bytes) -> Question | None:
@@ -195,9 +197,3 @@ async def _read_beside(api: Format, request: Any) -> Question | None:
     if len(body) < LONG_BYTES:
         return _read(api, request.headers, body)
     return await asyncio.to_thread(_read, api, request.headers, body)
-
-
-def _is_streamed(question: Question, response: Any) -> bool:
-    """A provider may answer in one piece although it was asked for a stream."""
-    is_whole = response.headers.get("content-type", "").startswith("application/json")
-    return question.streams and response.status_code == 200 and not is_whole

@@ -14,67 +14,115 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from dayshift.domain.task import Usage
 from dayshift.llm.capture.core import Reading, Recorder
-from dayshift.llm.formats import EventSplitter
+from dayshift.llm.exchange import Reply
+from dayshift.llm.formats import Event
 
 READ_AHEAD_SECONDS = 1.0
 
 
 class _Stream:
-    def __init__(self, recorder: Recorder, draft: Any, reading: Reading, upstream: Any) -> None:
+    """Of a call that was answered by a stream: what has come of it already, and the rest."""
+
+    def __init__(self, recorder: Recorder, draft: Any, reading: Reading, reply: Reply) -> None:
+        assert reply.incoming.opening is not None, "an answer in one piece is no stream"
         self._recorder = recorder
         self._draft = draft
         self._reading = reading
-        self._upstream = upstream
-        self._splitter = EventSplitter()
+        self._reply = reply
+        self._incoming = reply.incoming
+        self._opening = reply.incoming.opening
+
+    def _usage(self) -> Usage:
+        return self._reply.priced(self._reading.usage)
+
+    def _over(self) -> None:
+        """The provider has closed it: broken off, if that was not the end."""
+        if not self._reading.is_over:
+            self._reading.is_over = True
+            self._reply.broke_off(self._reading.usage)
+
+    def _broken(self) -> None:
+        self._reading.is_over = True
+        self._reply.broke_off(self._reading.usage)
 
     def _leave(self) -> None:
         """The reader closes it; harmless when it has come to its end."""
         if self._reading.has_begun and not self._reading.is_over:
             self._reading.is_over = True
-            self._recorder.left(self._draft, self._reading.answer(is_cut=True), self._reading.usage)
+            self._recorder.left(self._draft, self._reading.answer(is_cut=True), self._usage())
+        self._reply.ended(self._reading.usage)
 
 
 class AsyncStream(_Stream):
+    late: type[Exception]
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._upstream.aiter_bytes():
-                for event in self._splitter.feed(chunk):
-                    if self._reading.is_last(event):
-                        self._reading.is_over = True
-                        await self._recorder.record(self._draft, self._reading.answer(), self._reading.usage)
-                    yield event.raw
+            for event in self._opening.events:
+                yield await self._handed_on(event)
+            async for chunk in self._rest():
+                for event in self._opening.splitter.feed(chunk):
+                    yield await self._handed_on(event)
         except Exception:
-            self._reading.is_over = True
+            self._broken()
             raise
-        self._reading.is_over = True  # broken off by the provider, if it was not the end
-        if self._splitter.rest:
-            yield self._splitter.rest
+        self._over()
+        if self._opening.splitter.rest:
+            yield self._opening.splitter.rest
+
+    async def _handed_on(self, event: Event) -> bytes:
+        if self._reading.is_last(event):
+            self._reading.is_over = True
+            self._reply.ended(self._reading.usage)
+            await self._recorder.record(self._draft, self._reading.answer(), self._usage())
+        return event.raw
+
+    async def _rest(self) -> AsyncIterator[bytes]:
+        if self._incoming.is_over:
+            return
+        idle_seconds = None if self._reply.patience is None else self._reply.patience.idle_seconds
+        while True:
+            try:
+                async with asyncio.timeout(idle_seconds):
+                    chunk = await anext(self._incoming.rest, None)
+            except TimeoutError:
+                raise self.late("the provider went silent amid its stream") from None
+            if chunk is None:
+                return
+            yield chunk
 
     async def aclose(self) -> None:
         self._leave()
-        await self._upstream.aclose()
+        await self._incoming.response.aclose()
 
 
 class PlainStream(_Stream):
     def __iter__(self) -> Iterator[bytes]:
         try:
-            for chunk in self._upstream.iter_bytes():
-                for event in self._splitter.feed(chunk):
-                    if self._reading.is_last(event):
-                        self._reading.is_over = True
-                        self._recorder.record_here(self._draft, self._reading.answer(), self._reading.usage)
-                    yield event.raw
+            for event in self._opening.events:
+                yield self._handed_on(event)
+            for chunk in () if self._incoming.is_over else self._incoming.rest:
+                for event in self._opening.splitter.feed(chunk):
+                    yield self._handed_on(event)
         except Exception:
-            self._reading.is_over = True
+            self._broken()
             raise
-        self._reading.is_over = True
-        if self._splitter.rest:
-            yield self._splitter.rest
+        self._over()
+        if self._opening.splitter.rest:
+            yield self._opening.splitter.rest
+
+    def _handed_on(self, event: Event) -> bytes:
+        if self._reading.is_last(event):
+            self._reading.is_over = True
+            self._reply.ended(self._reading.usage)
+            self._recorder.record_here(self._draft, self._reading.answer(), self._usage())
+        return event.raw
 
     def close(self) -> None:
         self._leave()
-        self._upstream.close()
+        self._incoming.response.close()
 
 
 class CutStream:

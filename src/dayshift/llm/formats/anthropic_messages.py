@@ -9,6 +9,10 @@ def is_last(event: Event) -> bool:
     return event.name == "message_stop"
 
 
+def is_preamble(event: Event) -> bool:
+    return event.name in {"message_start", "ping"}
+
+
 def usage_in(body: Body) -> Usage | None:
     """Of an answer; or of `message_start`, which carries the input, and of `message_delta`, which carries the output."""
     carried = body.get("message")
@@ -31,5 +35,6 @@ MESSAGES = Format(
     headers=("anthropic-beta",),
     messages_in="messages",
     is_last=is_last,
+    is_preamble=is_preamble,
     usage_in=usage_in,
 )

@@ -17,7 +17,7 @@ class Format(Struct, frozen=True, kw_only=True):
 
     `path` is below the provider's address. `ignored` are the fields that do not change what is asked for. `headers` are
     those that do. `messages_in` names the field whose items are compared one by one. `is_last` knows the event that ends a
-    stream, `usage_in` what an answer or an event says of tokens.
+    stream, `is_preamble` those before its first token; `usage_in` what an answer or an event says of tokens.
     """
 
     name: str
@@ -26,17 +26,18 @@ class Format(Struct, frozen=True, kw_only=True):
     headers: tuple[str, ...] = ()
     messages_in: str
     is_last: Callable[[Event], bool]
+    is_preamble: Callable[[Event], bool] = lambda _event: False
     usage_in: Callable[[Body], Usage | None]
 
     def usage_of(self, answer: bytes) -> Usage:
         """What a whole answer used; a call without tokens when it does not say."""
-        return self.usage_in(_object(answer)) or Usage(llm_calls=1)
+        return self.usage_in(object_in(answer)) or Usage(llm_calls=1)
 
     def usage_of_events(self, events: list[Event]) -> Usage:
         """What a stream used: the last word counts for each number."""
         total = Usage(llm_calls=1)
         for event in events:
-            said = self.usage_in(_object(event.data))
+            said = self.usage_in(object_in(event.data))
             if said is not None:
                 total = Usage(
                     llm_calls=1,
@@ -47,7 +48,8 @@ class Format(Struct, frozen=True, kw_only=True):
         return total
 
 
-def _object(text: bytes) -> Body:
+def object_in(text: bytes) -> Body:
+    """A JSON object; an empty one where it is none."""
     try:
         found = msgspec.json.decode(text)
     except msgspec.DecodeError:

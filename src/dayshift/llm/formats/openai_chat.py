@@ -1,7 +1,9 @@
 """OpenAI chat completions, which many providers speak."""
 
+from typing import Any
+
 from dayshift.domain.task import Usage
-from dayshift.llm.formats.format import Body, Format, number
+from dayshift.llm.formats.format import Body, Format, number, object_in
 from dayshift.llm.formats.sse import Event
 
 # What is kept with a call, billed by it, or how its answer travels: none of it changes what is asked for.
@@ -20,6 +22,18 @@ IGNORED = frozenset(
 
 def is_last(event: Event) -> bool:
     return event.data.strip() == b"[DONE]"
+
+
+def is_preamble(event: Event) -> bool:
+    """A chunk that only names the role, or carries no choice."""
+    choices = object_in(event.data).get("choices")
+    return isinstance(choices, list) and not any(_says_something(choice) for choice in choices)
+
+
+def _says_something(choice: Any) -> bool:
+    if not isinstance(choice, dict) or not isinstance(choice.get("delta"), dict):
+        return True
+    return bool(choice.get("finish_reason")) or any(value for name, value in choice["delta"].items() if name != "role")
 
 
 def usage_in(body: Body) -> Usage | None:
@@ -41,5 +55,6 @@ CHAT = Format(
     headers=("openai-beta",),
     messages_in="messages",
     is_last=is_last,
+    is_preamble=is_preamble,
     usage_in=usage_in,
 )

@@ -8,8 +8,15 @@ from dayshift.llm.formats.sse import Event
 LAST = frozenset({"response.completed", "response.failed", "response.incomplete"})
 
 
+PREAMBLE = frozenset({"response.created", "response.queued", "response.in_progress"})
+
+
 def is_last(event: Event) -> bool:
     return event.name in LAST
+
+
+def is_preamble(event: Event) -> bool:
+    return event.name in PREAMBLE
 
 
 def usage_in(body: Body) -> Usage | None:
@@ -33,5 +40,6 @@ RESPONSES = Format(
     headers=("openai-beta",),
     messages_in="input",
     is_last=is_last,
+    is_preamble=is_preamble,
     usage_in=usage_in,
 )

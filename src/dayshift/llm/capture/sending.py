@@ -1,0 +1,205 @@
+"""Sends one try of a call through the transport that the client would have used, and reads what comes back: all of a whole
+answer, of a stream the opening.
+
+What a try changes (another target's address, its key, its model) goes into a request of its own; the client's settings for
+proxies and certificates stay. The shorter of two times counts, the client's or the target's.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from dayshift.llm.capture.core import sending
+from dayshift.llm.exchange import Headers, Incoming, LlmCall, NoAnswer, Opening, Outgoing, Patience
+
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
+_PACKING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+class AsyncSender:
+    """Of one request of an async client."""
+
+    def __init__(self, library: Any, transport: Any, request: Any, call: LlmCall) -> None:
+        self._library = library
+        self._transport = transport
+        self._request = request
+        self._call = call
+
+    async def __call__(self, outgoing: Outgoing) -> Incoming:
+        patience = outgoing.patience
+        request = rewritten(self._library, self._request, outgoing, streams=self._call.question.streams)
+        try:
+            with sending():
+                if patience is None:
+                    return await self._exchange(request)
+                async with asyncio.timeout(patience.total_seconds):
+                    return await self._exchange(request, patience.first_token_seconds)
+        except self._library.RequestError as error:
+            raise NoAnswer(error) from error
+        except TimeoutError:
+            late = self._library.ReadTimeout("the provider did not answer in time", request=request)
+            raise NoAnswer(late) from None
+
+    async def _exchange(self, request: Any, first_token_seconds: float | None = None) -> Incoming:
+        streams = self._call.question.streams
+        async with asyncio.timeout(first_token_seconds if streams else None):
+            response = await self._transport.handle_async_request(request)
+            if not _is_streamed(self._call, response):
+                body = await self._whole(unpacked(self._library, response))
+                return Incoming(status=response.status_code, headers=headers_of(response), body=body, response=response)
+            return await self._opened(response)
+
+    async def _whole(self, reading: Any) -> bytes:
+        pieces = _Pieces(self._library, self._request)
+        try:
+            async for piece in reading.aiter_bytes():
+                pieces.add(piece)
+        finally:
+            await reading.aclose()
+        return pieces.joined()
+
+    async def _opened(self, response: Any) -> Incoming:
+        opening, reading = Opening(self._call.api), unpacked(self._library, response)
+        rest = reading.aiter_bytes()
+        incoming = Incoming(
+            status=response.status_code, headers=headers_of(response), opening=opening, response=reading, rest=rest
+        )
+        try:
+            async for received in rest:
+                if opening.feed(received):
+                    return incoming
+        except BaseException:
+            await reading.aclose()
+            raise
+        incoming.is_over = True
+        return incoming
+
+
+class PlainSender:
+    """Of one request of a plain client. A read may take as long as the first token or the pause between tokens, whichever is longer."""
+
+    def __init__(self, library: Any, transport: Any, request: Any, call: LlmCall) -> None:
+        self._library = library
+        self._transport = transport
+        self._request = request
+        self._call = call
+
+    def __call__(self, outgoing: Outgoing) -> Incoming:
+        request = rewritten(self._library, self._request, outgoing, streams=self._call.question.streams)
+        try:
+            with sending():
+                response = self._transport.handle_request(request)
+                if _is_streamed(self._call, response):
+                    return self._opened(response)
+                body = self._whole(unpacked(self._library, response))
+                return Incoming(status=response.status_code, headers=headers_of(response), body=body, response=response)
+        except self._library.RequestError as error:
+            raise NoAnswer(error) from error
+
+    def _whole(self, reading: Any) -> bytes:
+        pieces = _Pieces(self._library, self._request)
+        try:
+            for piece in reading.iter_bytes():
+                pieces.add(piece)
+        finally:
+            reading.close()
+        return pieces.joined()
+
+    def _opened(self, response: Any) -> Incoming:
+        opening, reading = Opening(self._call.api), unpacked(self._library, response)
+        rest = reading.iter_bytes()
+        incoming = Incoming(
+            status=response.status_code, headers=headers_of(response), opening=opening, response=reading, rest=rest
+        )
+        try:
+            for received in rest:
+                if opening.feed(received):
+                    return incoming
+        except BaseException:
+            reading.close()
+            raise
+        incoming.is_over = True
+        return incoming
+
+
+class _Pieces:
+    """A whole answer as it comes. Raises the library's error when it is longer than any answer should be."""
+
+    def __init__(self, library: Any, request: Any) -> None:
+        self._library = library
+        self._request = request
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def add(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > MOST_ANSWER_BYTES:
+            raise self._library.ReadError(f"the answer is longer than {MOST_ANSWER_BYTES} bytes", request=self._request)
+        self._pieces.append(piece)
+
+    def joined(self) -> bytes:
+        return b"".join(self._pieces)
+
+
+def rewritten(library: Any, request: Any, outgoing: Outgoing, *, streams: bool) -> Any:
+    """The request of this try."""
+    extensions = dict(request.extensions)
+    if outgoing.patience is not None:
+        extensions["timeout"] = _timeouts(extensions.get("timeout"), outgoing.patience, streams=streams)
+    if outgoing.url is None and outgoing.body is None and not outgoing.headers:
+        request.extensions = extensions
+        return request
+    content = request.content if outgoing.body is None else outgoing.body
+    url = outgoing.url or request.url
+    return library.Request(
+        request.method, url, headers=_headers(request, outgoing), content=content, extensions=extensions
+    )
+
+
+def _headers(request: Any, outgoing: Outgoing) -> Headers:
+    """The client's, less those that belong to its address and its body, with those of the try over them."""
+    changed = {name.lower(): value for name, value in outgoing.headers.items()}
+    kept = [
+        (name, value)
+        for name, value in request.headers.multi_items()
+        if name.lower() not in changed and name.lower() not in {"host", "content-length"}
+    ]
+    return kept + [(name, value) for name, value in changed.items() if value is not None]
+
+
+def _timeouts(said: Mapping[str, float | None] | None, patience: Patience, *, streams: bool) -> dict[str, float]:
+    """As the libraries have them; None is for ever."""
+    between_tokens_seconds = max(patience.first_token_seconds, patience.idle_seconds)
+    ours = {
+        "connect": patience.connect_seconds,
+        "read": between_tokens_seconds if streams else patience.total_seconds,
+        "write": patience.total_seconds,
+        "pool": patience.total_seconds,
+    }
+    return {name: _shorter((said or {}).get(name), seconds) for name, seconds in ours.items()}
+
+
+def _shorter(one: float | None, other: float) -> float:
+    return other if one is None else min(one, other)
+
+
+def headers_of(response: Any) -> Headers:
+    """All that the provider said."""
+    said: Headers = response.headers.multi_items()
+    return said
+
+
+def unpacked(library: Any, response: Any) -> Any:
+    """The same response for ourselves, so that the library undoes its encoding."""
+    return library.Response(response.status_code, headers=response.headers, stream=response.stream)
+
+
+def without_packing(headers: Headers) -> Headers:
+    """Without what says how the body travelled."""
+    return [(name, value) for name, value in headers if name.lower() not in _PACKING]
+
+
+def _is_streamed(call: LlmCall, response: Any) -> bool:
+    """A provider may answer in one piece although it was asked for a stream."""
+    is_whole = response.headers.get("content-type", "").startswith(("application/json", "text/html"))
+    return call.question.streams and response.status_code == 200 and not is_whole

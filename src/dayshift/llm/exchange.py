@@ -1,0 +1,127 @@
+"""One exchange with a provider, as the HTTP libraries carry it and the pipeline sees it: what is sent, what comes back."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from dayshift.domain.task import Usage
+from dayshift.llm.formats import Event, EventSplitter, Format
+from dayshift.llm.request import Question
+
+Headers: TypeAlias = list[tuple[str, str]]
+
+
+class LlmCall(Struct, frozen=True, kw_only=True):
+    """What an agent's client is about to send."""
+
+    api: Format
+    question: Question
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Patience(Struct, frozen=True, kw_only=True):
+    """Seconds: for a connection, for a stream's first token, between its tokens, and for all of an answer."""
+
+    connect_seconds: float
+    first_token_seconds: float
+    idle_seconds: float
+    total_seconds: float
+
+
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """One try. None leaves what the client had said; a header of None is taken out."""
+
+    url: str | None = None
+    headers: Mapping[str, str | None] = {}
+    body: bytes | None = None
+    patience: Patience | None = None
+
+
+class Opening:
+    """The beginning of a stream: the events up to the first that says something, which nobody has seen yet."""
+
+    def __init__(self, api: Format) -> None:
+        self._api = api
+        self.splitter = EventSplitter()
+        self.events: list[Event] = []
+
+    def feed(self, received: bytes) -> bool:
+        """Take what has come; whether the stream has begun to say something."""
+        new = list(self.splitter.feed(received))
+        self.events += new
+        return any(event.data and not self._api.is_preamble(event) for event in new)
+
+
+class Incoming(Struct, kw_only=True):
+    """What came back: a whole `body`, or an `opening` and the `rest`, to be read from the library's response. `is_over`: there is no
+    rest.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    opening: Opening | None = None
+    response: Any = None
+    rest: Any = None
+    is_over: bool = False
+
+
+class NoAnswer(Exception):
+    """There was none: the library's error, by its class and its words."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.error = error
+
+
+Send: TypeAlias = Callable[[Outgoing], Awaitable[Incoming]]
+SendHere: TypeAlias = Callable[[Outgoing], Incoming]
+
+
+class Reply:
+    """What a call is answered with, and what its maker tells of a stream's end. Used from whichever thread reads it."""
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        *,
+        price: Callable[[Usage], Usage] | None = None,
+        settle: Callable[[Usage | None, bool], None] | None = None,
+        patience: Patience | None = None,
+        waited_seconds: float = 0.0,
+    ) -> None:
+        self.incoming = incoming
+        self.patience = patience
+        self.waited_seconds = waited_seconds
+        self._price = price or (lambda usage: usage)
+        self._settle = settle or _nothing
+        self._on_settled: Callable[[Reply], None] | None = None
+
+    def when_settled(self, call: "Callable[[Reply], None]") -> None:
+        """Call back when the stream has ended, however."""
+        self._on_settled = call
+
+    def priced(self, usage: Usage) -> Usage:
+        """The usage with what it costs."""
+        return self._price(usage)
+
+    def ended(self, usage: Usage | None) -> None:
+        """The stream came to its end, or its reader left; None: it does not say what was used."""
+        self._settle_once(usage, False)
+
+    def broke_off(self, usage: Usage | None) -> None:
+        """The provider broke the stream off."""
+        self._settle_once(usage, True)
+
+    def _settle_once(self, usage: Usage | None, is_broken: bool) -> None:
+        settle, self._settle = self._settle, _nothing
+        settle(usage, is_broken)
+        if self._on_settled is not None:
+            self._on_settled(self)
+
+
+def _nothing(_usage: Usage | None, _is_broken: bool) -> None:
+    return
