@@ -11,8 +11,8 @@ from typing import Any
 
 from dayshift.llm.capture.core import sending
 from dayshift.llm.exchange import Headers, Incoming, LlmCall, NoAnswer, Opening, Outgoing, Patience
+from dayshift.llm.verdicts import LONGEST_ANSWER_BYTES
 
-MOST_ANSWER_BYTES = 64 * 1024 * 1024
 _PACKING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
@@ -133,8 +133,10 @@ class _Pieces:
 
     def add(self, piece: bytes) -> None:
         self._size += len(piece)
-        if self._size > MOST_ANSWER_BYTES:
-            raise self._library.ReadError(f"the answer is longer than {MOST_ANSWER_BYTES} bytes", request=self._request)
+        if self._size > LONGEST_ANSWER_BYTES:
+            raise self._library.ReadError(
+                f"the answer is longer than {LONGEST_ANSWER_BYTES} bytes", request=self._request
+            )
         self._pieces.append(piece)
 
     def joined(self) -> bytes:

@@ -3,6 +3,7 @@ stream has said all, and what was used. Provider JSON is read nowhere else.
 """
 
 from dayshift.llm.formats.anthropic_messages import MESSAGES
+from dayshift.llm.formats.errors import Complaint, ErrorKind, unframed_complaint
 from dayshift.llm.formats.format import Format
 from dayshift.llm.formats.openai_chat import CHAT
 from dayshift.llm.formats.openai_embeddings import EMBEDDINGS
@@ -12,4 +13,17 @@ from dayshift.llm.formats.sse import Event, EventSplitter
 OPENAI = (CHAT, RESPONSES, EMBEDDINGS)
 ANTHROPIC = (MESSAGES,)
 
-__all__ = ["ANTHROPIC", "CHAT", "EMBEDDINGS", "MESSAGES", "OPENAI", "RESPONSES", "Event", "EventSplitter", "Format"]
+__all__ = [
+    "ANTHROPIC",
+    "CHAT",
+    "EMBEDDINGS",
+    "MESSAGES",
+    "OPENAI",
+    "RESPONSES",
+    "Complaint",
+    "ErrorKind",
+    "Event",
+    "EventSplitter",
+    "Format",
+    "unframed_complaint",
+]

@@ -1,6 +1,7 @@
 """Anthropic messages. Which tokens were read from a cache is counted beside the others, and belongs to the input."""
 
 from dayshift.domain.task import Usage
+from dayshift.llm.formats.errors import anthropic_error, complaint_in
 from dayshift.llm.formats.format import Body, Format, number
 from dayshift.llm.formats.sse import Event
 
@@ -10,7 +11,8 @@ def is_last(event: Event) -> bool:
 
 
 def is_preamble(event: Event) -> bool:
-    return event.name in {"message_start", "ping"}
+    """A block that opens is not yet a token: the provider may still fail while it thinks of the first."""
+    return event.name in {"message_start", "content_block_start", "ping"}
 
 
 def usage_in(body: Body) -> Usage | None:
@@ -37,4 +39,7 @@ MESSAGES = Format(
     is_last=is_last,
     is_preamble=is_preamble,
     usage_in=usage_in,
+    is_answer=lambda body: isinstance(body.get("content"), list),
+    complaint_in=complaint_in,
+    error_body=anthropic_error,
 )

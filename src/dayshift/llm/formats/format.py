@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from dayshift.domain.task import Usage
+from dayshift.llm.formats.errors import Complaint, ErrorKind
 from dayshift.llm.formats.sse import Event
 
 Body = Mapping[str, Any]
@@ -18,6 +19,9 @@ class Format(Struct, frozen=True, kw_only=True):
     `path` is below the provider's address. `ignored` are the fields that do not change what is asked for. `headers` are
     those that do. `messages_in` names the field whose items are compared one by one. `is_last` knows the event that ends a
     stream, `is_preamble` those before its first token; `usage_in` what an answer or an event says of tokens.
+
+    `is_answer` knows the body of a whole answer, `complaint_in` an error in the place of it, or of an event. `error_body` says
+    an error of our own in the provider's words: its status and its body.
     """
 
     name: str
@@ -28,6 +32,9 @@ class Format(Struct, frozen=True, kw_only=True):
     is_last: Callable[[Event], bool]
     is_preamble: Callable[[Event], bool] = lambda _event: False
     usage_in: Callable[[Body], Usage | None]
+    is_answer: Callable[[Body], bool]
+    complaint_in: Callable[[Body], Complaint | None]
+    error_body: Callable[[str, ErrorKind], tuple[int, bytes]]
 
     def usage_of(self, answer: bytes) -> Usage:
         """What a whole answer used; a call without tokens when it does not say."""
@@ -52,7 +59,7 @@ def object_in(text: bytes) -> Body:
     """A JSON object; an empty one where it is none."""
     try:
         found = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dayshift.domain.task import Usage
+from dayshift.llm.formats.errors import complaint_in, openai_error
 from dayshift.llm.formats.format import Body, Format, number, object_in
 from dayshift.llm.formats.sse import Event
 
@@ -48,6 +49,10 @@ def usage_in(body: Body) -> Usage | None:
     )
 
 
+def is_answer(body: Body) -> bool:
+    return isinstance(body.get("choices"), list)
+
+
 CHAT = Format(
     name="chat",
     path="/chat/completions",
@@ -57,4 +62,7 @@ CHAT = Format(
     is_last=is_last,
     is_preamble=is_preamble,
     usage_in=usage_in,
+    is_answer=is_answer,
+    complaint_in=complaint_in,
+    error_body=openai_error,
 )

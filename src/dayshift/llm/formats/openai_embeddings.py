@@ -1,5 +1,6 @@
 """OpenAI embeddings, which are never streamed."""
 
+from dayshift.llm.formats.errors import complaint_in, openai_error
 from dayshift.llm.formats.format import Format
 from dayshift.llm.formats.openai_chat import IGNORED, usage_in
 
@@ -10,4 +11,7 @@ EMBEDDINGS = Format(
     messages_in="input",
     is_last=lambda _event: False,
     usage_in=usage_in,
+    is_answer=lambda body: isinstance(body.get("data"), list),
+    complaint_in=complaint_in,
+    error_body=openai_error,
 )

@@ -1,6 +1,8 @@
 """OpenAI Responses. A stream ends with one of three events; a `response.failed` has been paid for as well."""
 
 from dayshift.domain.task import Usage
+from dayshift.llm.formats import errors
+from dayshift.llm.formats.errors import Complaint, openai_error
 from dayshift.llm.formats.format import Body, Format, number
 from dayshift.llm.formats.openai_chat import IGNORED
 from dayshift.llm.formats.sse import Event
@@ -8,7 +10,16 @@ from dayshift.llm.formats.sse import Event
 LAST = frozenset({"response.completed", "response.failed", "response.incomplete"})
 
 
-PREAMBLE = frozenset({"response.created", "response.queued", "response.in_progress"})
+# An item or a part that opens is not yet a token: the provider may still fail while it thinks of the first.
+PREAMBLE = frozenset(
+    {
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+    }
+)
 
 
 def is_last(event: Event) -> bool:
@@ -33,6 +44,16 @@ def usage_in(body: Body) -> Usage | None:
     )
 
 
+def is_answer(body: Body) -> bool:
+    return isinstance(body.get("output"), list)
+
+
+def complaint_in(body: Body) -> Complaint | None:
+    """Of an answer that failed, of the event that carries one, or of the event `error`."""
+    carried = body.get("response")
+    return errors.complaint_in(carried if isinstance(carried, dict) else body)
+
+
 RESPONSES = Format(
     name="responses",
     path="/responses",
@@ -42,4 +63,7 @@ RESPONSES = Format(
     is_last=is_last,
     is_preamble=is_preamble,
     usage_in=usage_in,
+    is_answer=is_answer,
+    complaint_in=complaint_in,
+    error_body=openai_error,
 )
