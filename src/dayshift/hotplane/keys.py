@@ -7,6 +7,7 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:stream:TASK              a task's live events
     ds:{0}:finished                 finished stream -> number of its final event; the oldest go when there are too many
     ds:{0}:told:WRITER              number of the last event that a writer of streams has told; as long as a stream lives
+    ds:{0}:parked:PROVIDER          tasks parked until that provider is back -> wall ms when they look again; a day
     ds:{0}:all, :maintenance, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
 
@@ -46,6 +47,7 @@ LEASE: Final = PREFIX + "lease:"
 STREAM: Final = PREFIX + "stream:"
 FINISHED: Final = PREFIX + "finished"
 TOLD: Final = PREFIX + "told:"
+PARKED: Final = PREFIX + "parked:"
 STATE: Final = PREFIX + "E"
 TASK_CHANNEL: Final = PREFIX + "task:"
 WORKER_CHANNEL: Final = PREFIX + "worker:"
@@ -81,6 +83,10 @@ def lease(worker_id: str) -> str:
 
 def stream(task_id: str) -> str:
     return STREAM + task_id
+
+
+def parked(provider: str) -> str:
+    return PARKED + escaped(provider)
 
 
 def state_root(epoch: int) -> str:

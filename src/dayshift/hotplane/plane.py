@@ -7,6 +7,7 @@ and all of it may be lost at any moment (`PlaneNotReady` until it is rebuilt). I
     leases.py     beats and what a worker holds
     epochs.py     loss, rebuild and the settings that order depends on
     streams.py    the live events of a task
+    parked.py     who waits for a provider
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from dayshift.hotplane.connection import Wire
 from dayshift.hotplane.dispatch import Dispatch
 from dayshift.hotplane.epochs import Epochs
 from dayshift.hotplane.leases import Leases
+from dayshift.hotplane.parked import ParkedForProviders
 from dayshift.hotplane.server_check import check_server
 from dayshift.hotplane.state import HotBound, State
 from dayshift.hotplane.streams import Streams
@@ -26,7 +28,7 @@ from dayshift.hotplane.subscription import Subscription
 AGAIN_SECONDS = 0.5
 
 
-class Plane(Dispatch, Leases, Epochs, Streams):
+class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders):
     """Valkey, or Redis from 7.0. Belongs to the event loop that opened it; another thread opens a plane of its own.
 
     Every method raises `PlaneAway` when no answer came within a second (the call may have been carried out: each can be

@@ -21,6 +21,7 @@ from dayshift.ledger import Outcome as LedgerOutcome
 from dayshift.tasks import endings, events
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
+from dayshift.tasks.provider_waits import PROVIDER
 from dayshift.telemetry import emit
 
 OutcomeKind = Literal["succeeded", "failed", "cancelled", "retry", "given_back", "parked"]
@@ -82,6 +83,7 @@ class Finishing:
         version: str | None,
         on_child_ended: Callable[[str, str], None],
         on_parent_ended: Callable[[str, Status], None],
+        on_provider_awaited: Callable[[str, str, float], None],
     ) -> None:
         self._ledger = ledger
         self._outbox = outbox
@@ -89,6 +91,7 @@ class Finishing:
         self._version = version
         self._on_child_ended = on_child_ended
         self._on_parent_ended = on_parent_ended
+        self._on_provider_awaited = on_provider_awaited
         self._commits = GroupCommit[_Recording, Finished](
             "finish", self._write, max_pending_bytes=None, on_left=self._tell
         )
@@ -166,6 +169,8 @@ class Finishing:
         )
         is_soon = wake_at is not None and (wake_at - now()).total_seconds() <= HOT_SECONDS
         again = started.place(round(wake_at.timestamp() * 1000)) if wake_at is not None and is_soon else None
+        if parking.waiting_for.type == PROVIDER and wake_at is not None:
+            self._on_provider_awaited(parking.waiting_for.name, started.id, (wake_at - now()).total_seconds())
         ack = Ack(task_id=started.id, slot_seconds=outcome.slot_seconds, again=again, called=started.place(0))
         self._outbox.ack(worker_id, ack)
 

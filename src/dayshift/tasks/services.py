@@ -20,6 +20,7 @@ from dayshift.tasks.lookup import Lookup
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
 from dayshift.tasks.policy import Policy
+from dayshift.tasks.provider_waits import ProviderWaits
 from dayshift.tasks.pulse import Pulse
 from dayshift.tasks.pushes import Pushes
 from dayshift.tasks.rebuild import Rebuild
@@ -67,6 +68,7 @@ class Services:
         self.conversations = Conversations(ledger, self.control)
         self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations)
         self.family = Family(ledger, outbox, self.waking, self.control, background)
+        self.provider_waits = ProviderWaits(plane, self.waking, background)
         self.finishing = Finishing(
             ledger,
             outbox,
@@ -74,6 +76,7 @@ class Services:
             version=version,
             on_child_ended=self.family.child_ended,
             on_parent_ended=self.family.parent_ended,
+            on_provider_awaited=self.provider_waits.note,
         )
         self.starting = Starting(ledger, outbox, self.finishing, next_in_line, background, version=version, pins=pins)
         self.refill = Refill(ledger, plane)
