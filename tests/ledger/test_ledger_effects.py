@@ -9,8 +9,8 @@ import pytest
 from ledger_builders import accept, finish, new_worker, running, sql, start, while_changed_by_another
 
 from dayshift.domain import ids
-from dayshift.domain.effect import Difference, Effect, EffectKind, EffectStatus
-from dayshift.domain.task import Started, Usage
+from dayshift.domain.effect import CallUsage, Difference, Effect, EffectKind, EffectStatus
+from dayshift.domain.task import Started
 from dayshift.ledger import EffectWrite, Outcome
 from dayshift.ledger import effects as effects_module
 
@@ -48,10 +48,8 @@ async def ruling(ledger, effect: Effect, worker: str) -> str:
 async def test_what_was_recorded_is_read_as_it_was(ledger):
     worker = await new_worker(ledger)
     started = await running(ledger, worker)
-    effects = [
-        effect_of(started, occurrence=n, usage=Usage(llm_calls=1, cost_usd=0.25), digests=b"d" * 8, emits=b"e" * 8)
-        for n in range(3)
-    ]
+    usage = CallUsage(llm_calls=1, cost_usd=0.25, model="m", others={"web_searches": 1})
+    effects = [effect_of(started, occurrence=n, usage=usage, digests=b"d" * 8, emits=b"e" * 8) for n in range(3)]
     effects.append(
         effect_of(started, occurrence=3, scope="/branch 1", differs=Difference(effects[0].id, "messages[0]"))
     )

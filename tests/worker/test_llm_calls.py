@@ -1,9 +1,13 @@
 """An agent that asks a provider through `ctx.openai()`: what it consumed is told, and a cancel aborts the request."""
 
 import pytest
+from msgspec.structs import replace
 
 from dayshift.domain import clock
+from dayshift.domain.events import LlmCallEnded
+from dayshift.domain.provider_settings import PriceSettings
 from dayshift.domain.task import Status
+from dayshift.telemetry import subscribe
 from tests.fakellm.process import fake_provider
 from tests.worker.house import until, working
 
@@ -26,6 +30,26 @@ async def test_calls_tokens_and_seconds_are_part_of_the_task(house, provider):
         assert 0.2 <= task.timing.llm <= task.timing.total
         stored = await house.ledger.tasks.get(task.id, None)
         assert (stored.usage, stored.timing) == (task.usage, task.timing)
+
+
+async def test_what_a_call_cost_is_told_of_the_call_of_the_task_and_in_the_metrics(house, provider):
+    price = PriceSettings(input_usd_per_million=1_000, output_usd_per_million=10_000)
+    house.settings = replace(house.settings, prices={"openai/m": price})
+    ended: list[LlmCallEnded] = []
+    end = subscribe(LlmCallEnded, ended.append)
+    async with working(house):
+        task = await house.finished(await house.submit("asks_model", question="How much?"))
+    end()
+    usage = task.usage
+    expected = usage.input_tokens / 1_000 + usage.output_tokens / 100
+    assert (usage.cost_usd, usage.unpriced_calls) == (pytest.approx(expected), 0)
+    [effect] = await house.ledger.effects.of_task(task.id)
+    assert (effect.usage.provider, effect.usage.model) == ("openai", "m")
+    assert effect.usage.cost_usd == pytest.approx(expected)
+    [call] = ended
+    assert (call.provider, call.model, call.agent, call.outcome) == ("openai", "m", "asks_model", "ok")
+    assert (call.cost_usd, call.output_tokens, call.is_unpriced) == (usage.cost_usd, usage.output_tokens, False)
+    assert call.duration_seconds >= 0.2
 
 
 async def test_a_cancel_aborts_the_open_request(house, provider):

@@ -22,6 +22,7 @@ from dayshift.domain import clock
 from dayshift.domain.errors import WrongUse
 from dayshift.journal import AttemptJournal
 from dayshift.llm.capture import record_calls_with
+from dayshift.llm.prices import Prices
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -77,6 +78,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     _effects: Effects
     _flags: ReadFlag = _no_flag
     _line: Line = StraightLine()
+    _prices: Prices = Prices()
 
     @classmethod
     def local(cls, agent: str = "local", *, timeout: float = 300, conversation: str | None = None) -> "Context":
@@ -215,8 +217,8 @@ def bind(context: Context) -> None:
     """Make `context` the current one for the rest of this asyncio task (or of this copy of the contextvars)."""
     _current.set(context)
     journal_with(context._effects)  # noqa: SLF001 - private to authors, not to this file
-    recorder = LlmCalls(context._effects, context._meter, context._line)  # noqa: SLF001 - private to authors, not to this file
-    record_calls_with(recorder)
+    calls = LlmCalls(context._effects, context._meter, context._line, context._prices, context.agent)  # noqa: SLF001 - likewise
+    record_calls_with(calls)
 
 
 def _encode_event(name: str, fields: dict[str, Any]) -> bytes:

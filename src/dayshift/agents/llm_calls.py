@@ -11,12 +11,16 @@ from dayshift.agents.errands import Errands
 from dayshift.agents.tools import UnknownOutcome
 from dayshift.agents.usage import CallMeter
 from dayshift.domain import clock
-from dayshift.domain.effect import Effect, EffectKind
-from dayshift.domain.task import Usage
+from dayshift.domain.effect import CallUsage, Effect, EffectKind
+from dayshift.domain.events import LlmCallEnded
 from dayshift.journal import Call, Draft, call_of_digest, unpack
 from dayshift.llm.capture import Answer, answers
 from dayshift.llm.exchange import Incoming, LlmCall, Outgoing, Reply, Send, SendHere
+from dayshift.llm.prices import Prices
 from dayshift.llm.request import Question
+from dayshift.telemetry import emit
+
+_NOTHING = CallUsage()
 
 
 class Line(Protocol):
@@ -33,13 +37,15 @@ class StraightLine:
 
 
 class LlmCalls:
-    """The recorder of one attempt. `meter` counts the time that calls took, up to a stream's last event. `line` makes them."""
+    """The recorder of one attempt, of an agent of that name. `meter` counts the time that calls took, up to a stream's last event; `line` makes them."""
 
-    def __init__(self, effects: Effects, meter: CallMeter, line: Line) -> None:
+    def __init__(self, effects: Effects, meter: CallMeter, line: Line, prices: Prices, agent: str) -> None:
         self._effects = effects
         self._meter = meter
         self._line = line
-        self._begun_mono: dict[str, float] = {}
+        self._prices = prices
+        self._agent = agent
+        self._begun: dict[str, tuple[float, Question]] = {}
         self._begun_once: set[str] = set()
         self._retracted: dict[bytes, Draft] = {}  # begun, and to be tried again
 
@@ -70,19 +76,19 @@ class LlmCalls:
         return _answer_in(found)
 
     def begin(self, question: Question) -> Draft:
-        return self._clocked(self._effects.journal.begin(_call_of(question)))
+        return self._clocked(self._effects.journal.begin(_call_of(question)), question)
 
     async def begin_once(self, question: Question) -> Draft:
         draft, is_begun = self._once(question)
         if not is_begun:
             await self._effects.written(self._effects.journal.begun(draft))
-        return self._clocked(draft)
+        return self._clocked(draft, question)
 
     def begin_once_here(self, question: Question) -> Draft:
         draft, is_begun = self._once(question)
         if not is_begun:
             self._effects.wait_for(self._effects.journal.begun(draft))
-        return self._clocked(draft)
+        return self._clocked(draft, question)
 
     async def send(self, call: LlmCall, send: Send) -> Reply:
         if self._effects.is_on_loop():
@@ -103,24 +109,24 @@ class LlmCalls:
 
         return self._effects.wait_for(self._line.answer(call, send_there), errands)
 
-    async def record(self, draft: Draft, answer: Answer, usage: Usage) -> Answer:
-        self._count(draft)
-        return _answer_in(await self._effects.written(self._record(draft, answer, usage)))
+    async def record(self, draft: Draft, answer: Answer, usage: CallUsage) -> Answer:
+        paid = self._ended(draft, usage)
+        return _answer_in(await self._effects.written(self._record(draft, answer, paid)))
 
-    def record_here(self, draft: Draft, answer: Answer, usage: Usage) -> Answer:
-        self._count(draft)
-        return _answer_in(self._effects.wait_for(self._record(draft, answer, usage)))
+    def record_here(self, draft: Draft, answer: Answer, usage: CallUsage) -> Answer:
+        paid = self._ended(draft, usage)
+        return _answer_in(self._effects.wait_for(self._record(draft, answer, paid)))
 
-    async def _record(self, draft: Draft, answer: Answer, usage: Usage) -> Effect:
+    async def _record(self, draft: Draft, answer: Answer, paid: CallUsage) -> Effect:
         kept, journal = answers.encode(answer), self._effects.journal
-        return await journal.record(draft, kept, _unpriced(usage), handed_on=answer.is_stream)
+        return await journal.record(draft, kept, paid, handed_on=answer.is_stream)
 
-    def left(self, draft: Draft, answer: Answer, usage: Usage) -> None:
-        self._count(draft)
-        self._effects.journal.left_off(draft, answers.encode(answer), _unpriced(usage))
+    def left(self, draft: Draft, answer: Answer, usage: CallUsage) -> None:
+        paid = self._ended(draft, usage, "left")
+        self._effects.journal.left_off(draft, answers.encode(answer), paid)
 
     def failed(self, draft: Draft, answer: Answer, response: object) -> None:
-        self._count(draft)
+        self._ended(draft, _NOTHING, _outcome_of(answer))
         is_refused = draft.id in self._begun_once and 400 <= answer.status < 500
         undone = answers.encode(msgspec.structs.replace(answer, is_undone=True)) if is_refused else None
         self._effects.journal.failed(draft, response, answers.encode(answer), undone=undone)
@@ -138,12 +144,38 @@ class LlmCalls:
         self._begun_once.add(draft.id)
         return draft, retracted is not None
 
-    def _clocked(self, draft: Draft) -> Draft:
-        self._begun_mono[draft.id] = clock.monotonic_seconds()
+    def _clocked(self, draft: Draft, question: Question) -> Draft:
+        self._begun[draft.id] = clock.monotonic_seconds(), question
+        self._prices.warm()
         return draft
 
-    def _count(self, draft: Draft) -> None:
-        self._meter.add(self._begun_mono.pop(draft.id), clock.monotonic_seconds())
+    def _ended(self, draft: Draft, usage: CallUsage, outcome: str = "ok") -> CallUsage:
+        """The call is over: count it, and say what it cost."""
+        (begun_mono, question), ended_mono = self._begun.pop(draft.id), clock.monotonic_seconds()
+        self._meter.add(begun_mono, ended_mono)
+        paid = self._prices.priced(usage, asked=question.model) if usage.llm_calls else usage
+        emit(
+            LlmCallEnded(
+                provider=paid.provider or question.provider,
+                model=paid.model or question.model,
+                agent=self._agent,
+                outcome=outcome,
+                duration_seconds=ended_mono - begun_mono,
+                input_tokens=paid.input_tokens,
+                cached_tokens=paid.cached_tokens,
+                output_tokens=paid.output_tokens,
+                reasoning_tokens=paid.reasoning_tokens,
+                cost_usd=paid.cost_usd,
+                is_unpriced=paid.unpriced_calls > 0,
+            )
+        )
+        return paid
+
+
+def _outcome_of(answer: Answer) -> str:
+    if answer.status == 429:
+        return "limited"
+    return "refused" if 400 <= answer.status < 500 else "failed"
 
 
 async def _coroutine(send: Send, outgoing: Outgoing) -> Incoming:
@@ -156,10 +188,6 @@ def _what_is_unknown(found: Effect) -> str:
         f"{found.id}): look into that conversation, settle it with POST /v1/tasks/ID/effects/EID/resolve (`result` is the "
         "response as JSON), then retry the task"
     )
-
-
-def _unpriced(usage: Usage) -> Usage:
-    return msgspec.structs.replace(usage, unpriced_calls=usage.llm_calls)
 
 
 def _call_of(question: Question) -> Call:

@@ -10,7 +10,7 @@ Only what must never be done blindly twice is written down as `started`; everyth
 from datetime import datetime
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from dayshift.domain.task import Usage
 
@@ -40,6 +40,35 @@ class EffectKind(StrEnum):
 
 WAITS = frozenset({EffectKind.SLEEP, EffectKind.SIGNAL, EffectKind.CHILD})
 """What an attempt finds begun, and goes on to wait for."""
+
+
+class CallUsage(Usage, frozen=True, kw_only=True):
+    """What one LLM call consumed, and who was paid for it: what its effect keeps beyond what a task sums up.
+
+    Cached, written and reasoning tokens are parts of the input and the output, and counted in them. `others` are tokens and
+    services at prices of their own, by the name of the unit. `is_estimated`: the provider did not say, so texts were measured.
+    `told_usd`: the provider named its price itself.
+    """
+
+    provider: str = ""
+    model: str = ""
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    others: dict[str, int] = field(default_factory=dict)
+    service_tier: str | None = None
+    is_estimated: bool = False
+    told_usd: float | None = None
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def parts_of_input(self) -> tuple[int, int, int]:
+        """Read from the provider's cache, written to it, and the rest. Never more than there are, whatever a provider says."""
+        cached = min(self.cached_tokens, self.input_tokens)
+        written = min(self.cache_write_tokens, self.input_tokens - cached)
+        return cached, written, self.input_tokens - cached - written
 
 
 class Difference(Struct, frozen=True):

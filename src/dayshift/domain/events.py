@@ -58,6 +58,24 @@ class EffectsEnded(Event, frozen=True, kw_only=True):
     count: int = 1
 
 
+class LlmCallEnded(Event, frozen=True, kw_only=True):
+    """A provider was asked, and answered or did not. `outcome`: ok, left (its reader went), limited, refused, failed. Tokens and cost
+    are of answers; `is_unpriced` when nobody knows what it cost.
+    """
+
+    provider: str
+    model: str
+    agent: str
+    outcome: str
+    duration_seconds: float
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float = 0.0
+    is_unpriced: bool = False
+
+
 class Diverged(Event, frozen=True, kw_only=True):
     """An attempt did something that no earlier one did, and did not do `effect_id`, which looks like it.
 

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 Limit = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 ShortSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 Ratio = Annotated[float, Meta(gt=0, le=1)]
+Price = Annotated[float, Meta(ge=0, le=1_000_000)]
 TargetName = Annotated[str, Meta(pattern=r"^[^/]+/.+$")]
 BaseUrl = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+$")]
 SecretName = Annotated[str, Meta(pattern=r"^\$\{env:[A-Za-z_][A-Za-z0-9_]*\}$")]
@@ -54,6 +55,17 @@ class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timeouts: ProviderTimeouts = ProviderTimeouts()
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = 3
     breaker: BreakerSettings = BreakerSettings()
+
+
+class PriceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """US dollars for a million tokens. What is read from a provider's cache and what is written to it costs as much as other
+    input where nothing else is said. 0 is a price: that of a machine that is paid for anyway.
+    """
+
+    input_usd_per_million: Price
+    output_usd_per_million: Price = 0.0
+    cached_usd_per_million: Price | None = None
+    cache_write_usd_per_million: Price | None = None
 
 
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

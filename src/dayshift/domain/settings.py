@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from dayshift.domain.provider_settings import BudgetSettings, ModelSettings, ProviderSettings
+from dayshift.domain.provider_settings import BudgetSettings, ModelSettings, PriceSettings, ProviderSettings
 
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
@@ -78,6 +78,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, ModelSettings] = {}
+    prices: dict[str, PriceSettings] = {}
     queues: dict[str, QueueSettings] = {}
     tenants: dict[str, TenantSettings] = {}
     agents: dict[str, AgentSettings] = {}

@@ -33,7 +33,7 @@ from dayshift.domain import ids
 from dayshift.domain.effect import Difference, Effect, EffectStatus
 from dayshift.domain.errors import Conflict, NotFound
 from dayshift.ledger.database import Database, columns
-from dayshift.ledger.rows import bare, bare_or_missing, encode, rounds, task_id, usage_of
+from dayshift.ledger.rows import bare, bare_or_missing, call_usage_of, encode, rounds, task_id
 
 PAGE = 1_000
 _LOWEST_UUID = "00000000-0000-0000-0000-000000000000"
@@ -161,7 +161,7 @@ def _to_effect(row: asyncpg.Record) -> Effect:
         finished_at=row["finished_at"],
         digests=row["digests"],
         emits=row["emits"],
-        usage=usage_of(row["usage"]) if row["usage"] else None,
+        usage=call_usage_of(row["usage"]),
         result=row["result"],
         replayed_by=row["replayed_by"],
         scope=row["scope"],

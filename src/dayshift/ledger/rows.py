@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 
 from dayshift.domain import ids
+from dayshift.domain.effect import CallUsage
 from dayshift.domain.errors import NotFound
 from dayshift.domain.task import Notice, Place, Status, Task, TaskError, Timing, Usage, WaitingFor
 
@@ -17,6 +18,7 @@ _T = TypeVar("_T")
 HIGHEST_UUID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 _usage = msgspec.json.Decoder(Usage)
+_call_usage = msgspec.json.Decoder(CallUsage)
 _timing = msgspec.json.Decoder(Timing)
 _waiting_for = msgspec.json.Decoder(WaitingFor)
 _notice = msgspec.json.Decoder(Notice)
@@ -45,6 +47,10 @@ def worker_id(value: object) -> str:
 
 def usage_of(value: bytes | None) -> Usage:
     return _usage.decode(value) if value else Usage()
+
+
+def call_usage_of(value: bytes | None) -> CallUsage | None:
+    return _call_usage.decode(value) if value else None
 
 
 def timing_of(value: bytes | None) -> Timing:

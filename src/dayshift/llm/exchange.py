@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from dayshift.domain.task import Usage
+from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats import Event, EventSplitter, Format
 from dayshift.llm.request import Question
 
@@ -88,8 +88,8 @@ class Reply:
         self,
         incoming: Incoming,
         *,
-        price: Callable[[Usage], Usage] | None = None,
-        settle: Callable[[Usage | None, bool], None] | None = None,
+        price: Callable[[CallUsage], CallUsage] | None = None,
+        settle: Callable[[CallUsage | None, bool], None] | None = None,
         patience: Patience | None = None,
         waited_seconds: float = 0.0,
     ) -> None:
@@ -104,24 +104,24 @@ class Reply:
         """Call back when the stream has ended, however."""
         self._on_settled = call
 
-    def priced(self, usage: Usage) -> Usage:
+    def priced(self, usage: CallUsage) -> CallUsage:
         """The usage with what it costs."""
         return self._price(usage)
 
-    def ended(self, usage: Usage | None) -> None:
+    def ended(self, usage: CallUsage | None) -> None:
         """The stream came to its end, or its reader left; None: it does not say what was used."""
         self._settle_once(usage, False)
 
-    def broke_off(self, usage: Usage | None) -> None:
+    def broke_off(self, usage: CallUsage | None) -> None:
         """The provider broke the stream off."""
         self._settle_once(usage, True)
 
-    def _settle_once(self, usage: Usage | None, is_broken: bool) -> None:
+    def _settle_once(self, usage: CallUsage | None, is_broken: bool) -> None:
         settle, self._settle = self._settle, _nothing
         settle(usage, is_broken)
         if self._on_settled is not None:
             self._on_settled(self)
 
 
-def _nothing(_usage: Usage | None, _is_broken: bool) -> None:
+def _nothing(_usage: CallUsage | None, _is_broken: bool) -> None:
     return

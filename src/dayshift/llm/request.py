@@ -35,6 +35,7 @@ class Question(Struct, frozen=True, kw_only=True):
     streams: bool
     is_kept_there: bool = False
     adds_there: bool = False
+    provider: str = ""
     model: str = ""
     max_output_tokens: int | None = None
     last_message: Any = None
@@ -69,6 +70,7 @@ def question_of(api: Format, headers: Mapping[str, str], body: bytes) -> Questio
         streams=asked.get("stream") is True,
         is_kept_there=any(asked.get(name) for name in ("previous_response_id", "conversation", "background")),
         adds_there=bool(asked.get("conversation")),
+        provider=api.provider,
         model=model if isinstance(model, str) else "",
         max_output_tokens=next((value for name in _MOST_OUTPUT if (value := number(asked, name))), None),
         last_message=_last(fields.get(api.messages_in or "")),

@@ -60,6 +60,7 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
     e.TaskAccepted: LineRule(name="task.accepted", level=_DEBUG),
     e.TaskStarted: LineRule(name="task.started", level=_DEBUG),
     e.EffectsEnded: LineRule(name="effects.ended", level=_DEBUG),
+    e.LlmCallEnded: LineRule(name="llm.call", level=_DEBUG),
     e.Diverged: LineRule(name="effect.diverged", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.CallNotCaptured: LineRule(name="llm.not_captured", level=_WARNING),
     e.ToolBreakerChanged: LineRule(name="tool.breaker", level=_WARNING, choose=_breaker, levels=(_INFO, _WARNING)),

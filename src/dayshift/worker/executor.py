@@ -27,6 +27,7 @@ from dayshift.hotplane import Plane
 from dayshift.journal import AttemptJournal
 from dayshift.journal.journal import Journal
 from dayshift.ledger import Look, StartRefusal
+from dayshift.llm.prices import Prices
 from dayshift.tasks.finishing import Finishing, Outcome
 from dayshift.tasks.starting import Starting
 from dayshift.telemetry import bound, emit
@@ -71,6 +72,7 @@ class Executor:
         self._finishing = finishing
         self._journal = journal
         self._settings = settings
+        self._prices = Prices(lambda: settings().prices)
         self._agents = agents
         self._slots = slots
         self._waits = waits
@@ -149,6 +151,7 @@ class Executor:
             meter=attempt.meter,
             effects=effects,
             conversation=conversation_of(started, self._journal, effects),
+            prices=self._prices,
             flags=lambda name: flag_value(self._settings(), name, tenant=started.tenant, task_id=started.id),
         )
         ending = await self._call(attempt, agent, context, arguments, on_timeout)
@@ -281,6 +284,7 @@ def _make_context(
     meter: CallMeter,
     effects: Effects,
     conversation: Conversation | None,
+    prices: Prices,
     flags: ReadFlag,
 ) -> Context:
     return Context(
@@ -297,6 +301,7 @@ def _make_context(
         _meter=meter,
         _effects=effects,
         _flags=flags,
+        _prices=prices,
     )
 
 

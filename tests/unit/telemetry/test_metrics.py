@@ -130,7 +130,8 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
 
 def test_no_label_grows_with_use():
     labels = {label for metric in METRICS for label in metric.labels}
-    assert labels == {"agent", "status", "queue", "state", "where", "type", "operation", "route", "kind", "outcome"}
+    of_work = {"agent", "status", "queue", "state", "kind", "outcome", "provider", "model"}
+    assert labels == of_work | {"where", "type", "operation", "route"}
 
 
 def test_the_newest_measurement_wins_and_old_ones_fade():

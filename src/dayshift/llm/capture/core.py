@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from dayshift.domain.task import Usage
+from dayshift.domain.effect import CallUsage
 from dayshift.llm.capture.answers import Answer
 from dayshift.llm.exchange import LlmCall, Reply, Send, SendHere
 from dayshift.llm.formats import Event, Format
@@ -48,11 +48,11 @@ class Recorder(Protocol):
 
     def begin_once_here(self, question: Question) -> Any: ...
 
-    async def record(self, draft: Any, answer: Answer, usage: Usage) -> Answer: ...
+    async def record(self, draft: Any, answer: Answer, usage: CallUsage) -> Answer: ...
 
-    def record_here(self, draft: Any, answer: Answer, usage: Usage) -> Answer: ...
+    def record_here(self, draft: Any, answer: Answer, usage: CallUsage) -> Answer: ...
 
-    def left(self, draft: Any, answer: Answer, usage: Usage) -> None: ...
+    def left(self, draft: Any, answer: Answer, usage: CallUsage) -> None: ...
 
     def failed(self, draft: Any, answer: Answer, response: object) -> None: ...
 
@@ -120,5 +120,5 @@ class Reading:
         return bool(self._events)
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> CallUsage:
         return self._api.usage_of_events(self._events)

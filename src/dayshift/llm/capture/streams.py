@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from dayshift.domain.task import Usage
+from dayshift.domain.effect import CallUsage
 from dayshift.llm.capture.core import Reading, Recorder
 from dayshift.llm.exchange import Reply
 from dayshift.llm.formats import Event
@@ -34,7 +34,7 @@ class _Stream:
         self._incoming = reply.incoming
         self._opening = reply.incoming.opening
 
-    def _usage(self) -> Usage:
+    def _usage(self) -> CallUsage:
         return self._reply.priced(self._reading.usage)
 
     def _over(self) -> None:

@@ -1,8 +1,8 @@
 """Anthropic messages. Which tokens were read from a cache is counted beside the others, and belongs to the input."""
 
-from dayshift.domain.task import Usage
+from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats.errors import anthropic_error, complaint_in
-from dayshift.llm.formats.format import Body, Format, number
+from dayshift.llm.formats.format import Body, Format, counted, number, object_at, word
 from dayshift.llm.formats.sse import Event
 
 
@@ -15,30 +15,38 @@ def is_preamble(event: Event) -> bool:
     return event.name in {"message_start", "content_block_start", "ping"}
 
 
-def usage_in(body: Body) -> Usage | None:
-    """Of an answer; or of `message_start`, which carries the input, and of `message_delta`, which carries the output."""
-    carried = body.get("message")
-    said = (carried if isinstance(carried, dict) else body).get("usage")
-    if not isinstance(said, dict):
-        return None
-    cached = number(said, "cache_read_input_tokens")
-    return Usage(
-        llm_calls=1,
-        input_tokens=number(said, "input_tokens") + number(said, "cache_creation_input_tokens") + cached,
+def answer_in(body: Body) -> Body:
+    """An answer; or `message_start`, which carries the input, or `message_delta`, which carries the output."""
+    return object_at(body, "message") or body
+
+
+def usage_from(said: Body) -> CallUsage:
+    cached, written = number(said, "cache_read_input_tokens"), number(said, "cache_creation_input_tokens")
+    return CallUsage(
+        input_tokens=number(said, "input_tokens") + written + cached,
         output_tokens=number(said, "output_tokens"),
         cached_tokens=cached,
+        cache_write_tokens=written,
+        reasoning_tokens=number(said, "output_tokens_details", "thinking_tokens"),
+        others=counted(
+            cache_write_1h_tokens=number(said, "cache_creation", "ephemeral_1h_input_tokens"),
+            web_searches=number(said, "server_tool_use", "web_search_requests"),
+        ),
+        service_tier=word(said, "service_tier"),
     )
 
 
 MESSAGES = Format(
     name="messages",
+    provider="anthropic",
     path="/v1/messages",
     ignored=frozenset({"metadata", "service_tier"}),
     headers=("anthropic-beta",),
     messages_in="messages",
     is_last=is_last,
     is_preamble=is_preamble,
-    usage_in=usage_in,
+    answer_in=answer_in,
+    usage_from=usage_from,
     is_answer=lambda body: isinstance(body.get("content"), list),
     complaint_in=complaint_in,
     error_body=anthropic_error,

@@ -1,14 +1,17 @@
 """What every format says of its API."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from dayshift.domain.task import Usage
+from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats.errors import Complaint, ErrorKind
 from dayshift.llm.formats.sse import Event
+
+MOST_TOKENS = 10**12  # what a provider says beyond that is a mistake, and must not become a number that nothing holds
 
 Body = Mapping[str, Any]
 
@@ -18,41 +21,56 @@ class Format(Struct, frozen=True, kw_only=True):
 
     `path` is below the provider's address. `ignored` are the fields that do not change what is asked for. `headers` are
     those that do. `messages_in` names the field whose items are compared one by one. `is_last` knows the event that ends a
-    stream, `is_preamble` those before its first token; `usage_in` what an answer or an event says of tokens.
+    stream, `is_preamble` those before its first token. `answer_in` finds the answer that a body is, or the beginning or end of it
+    that an event carries; `usage_from` reads what such an answer says of tokens. `provider` speaks this API by itself; others
+    do as well.
 
     `is_answer` knows the body of a whole answer, `complaint_in` an error in the place of it, or of an event. `error_body` says
     an error of our own in the provider's words: its status and its body.
     """
 
     name: str
+    provider: str
     path: str
     ignored: frozenset[str]
     headers: tuple[str, ...] = ()
     messages_in: str
     is_last: Callable[[Event], bool]
     is_preamble: Callable[[Event], bool] = lambda _event: False
-    usage_in: Callable[[Body], Usage | None]
+    answer_in: Callable[[Body], Body] = lambda body: body
+    usage_from: Callable[[Body], CallUsage]
     is_answer: Callable[[Body], bool]
     complaint_in: Callable[[Body], Complaint | None]
     error_body: Callable[[str, ErrorKind], tuple[int, bytes]]
 
-    def usage_of(self, answer: bytes) -> Usage:
+    def usage_of(self, answer: bytes) -> CallUsage:
         """What a whole answer used; a call without tokens when it does not say."""
-        return self.usage_in(object_in(answer)) or Usage(llm_calls=1)
+        return self._usage_of([answer])
 
-    def usage_of_events(self, events: list[Event]) -> Usage:
+    def usage_of_events(self, events: list[Event]) -> CallUsage:
         """What a stream used: the last word counts for each number."""
-        total = Usage(llm_calls=1)
-        for event in events:
-            said = self.usage_in(object_in(event.data))
-            if said is not None:
-                total = Usage(
-                    llm_calls=1,
-                    input_tokens=said.input_tokens or total.input_tokens,
-                    output_tokens=said.output_tokens or total.output_tokens,
-                    cached_tokens=said.cached_tokens or total.cached_tokens,
-                )
-        return total
+        return self._usage_of(event.data for event in events)
+
+    def _usage_of(self, texts: Iterable[bytes]) -> CallUsage:
+        said: dict[str, Any] = {}
+        model, tier = "", None
+        for text in texts:
+            if model and not _may_tell(text):
+                continue
+            answer = self.answer_in(object_in(text))
+            model = model or word(answer, "model") or ""
+            tier = word(answer, "service_tier") or tier
+            usage = answer.get("usage")
+            if isinstance(usage, dict):
+                said |= {name: value for name, value in usage.items() if value or name not in said}
+        usage = self.usage_from(said)
+        tier = usage.service_tier or tier
+        return msgspec.structs.replace(usage, llm_calls=1, provider=self.provider, model=model, service_tier=tier)
+
+
+def _may_tell(text: bytes) -> bool:
+    """Most events of a stream are a word of text each: once the model is known, those need not be read."""
+    return b'"usage"' in text and b'"usage":null' not in text
 
 
 def object_in(text: bytes) -> Body:
@@ -64,8 +82,32 @@ def object_in(text: bytes) -> Body:
     return found if isinstance(found, dict) else {}
 
 
+def object_at(body: Any, name: str) -> Body | None:
+    """An object within a body, if it is one."""
+    found = body.get(name)
+    return found if isinstance(found, dict) else None
+
+
+def word(body: Any, name: str) -> str | None:
+    """A text in a body; None where it is missing or no text."""
+    found = body.get(name)
+    return found if isinstance(found, str) and found else None
+
+
 def number(body: Any, *path: str) -> int:
     """A count somewhere in a body; 0 where it is missing or no number."""
     for name in path:
         body = body.get(name) if isinstance(body, dict) else None
-    return body if isinstance(body, int) and not isinstance(body, bool) else 0
+    return min(max(body, 0), MOST_TOKENS) if isinstance(body, int) and not isinstance(body, bool) else 0
+
+
+def amount(body: Any, name: str) -> float | None:
+    """A sum of money in a body; None where it is missing, or none that could be paid."""
+    found = body.get(name)
+    is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
+    return float(found) if is_number and 0 <= found < math.inf else None
+
+
+def counted(**counts: int) -> dict[str, int]:
+    """Those that are not 0."""
+    return {name: count for name, count in counts.items() if count}

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from dayshift.domain.task import Usage
+from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats.errors import complaint_in, openai_error
-from dayshift.llm.formats.format import Body, Format, number, object_in
+from dayshift.llm.formats.format import Body, Format, amount, counted, number, object_at, object_in
 from dayshift.llm.formats.sse import Event
 
 # What is kept with a call, billed by it, or how its answer travels: none of it changes what is asked for.
@@ -37,15 +37,33 @@ def _says_something(choice: Any) -> bool:
     return bool(choice.get("finish_reason")) or any(value for name, value in choice["delta"].items() if name != "role")
 
 
-def usage_in(body: Body) -> Usage | None:
-    said = body.get("usage")
-    if not isinstance(said, dict):
-        return None
-    return Usage(
-        llm_calls=1,
-        input_tokens=number(said, "prompt_tokens"),
-        output_tokens=number(said, "completion_tokens"),
-        cached_tokens=number(said, "prompt_tokens_details", "cached_tokens"),
+def answer_in(body: Body) -> Body:
+    """An answer or a part of a stream. Groq tells the usage of a stream in a corner of its own."""
+    aside = object_at(body, "x_groq")
+    if body.get("usage") is None and aside is not None and aside.get("usage") is not None:
+        return {**body, "usage": aside["usage"]}
+    return body
+
+
+def usage_from(said: Body) -> CallUsage:
+    """Cached tokens have three names: OpenAI's, DeepSeek's and Mistral's. OpenRouter tells what the call cost."""
+    prompt, completion = number(said, "prompt_tokens"), number(said, "completion_tokens")
+    reasoning = number(said, "completion_tokens_details", "reasoning_tokens")
+    if reasoning and number(said, "total_tokens") == prompt + completion + reasoning:
+        completion += reasoning  # xAI counts them beside the others
+    return CallUsage(
+        input_tokens=prompt,
+        output_tokens=completion,
+        cached_tokens=number(said, "prompt_tokens_details", "cached_tokens")
+        or number(said, "prompt_cache_hit_tokens")
+        or number(said, "num_cached_tokens"),
+        cache_write_tokens=number(said, "prompt_tokens_details", "cache_write_tokens"),
+        reasoning_tokens=reasoning,
+        others=counted(
+            input_audio_tokens=number(said, "prompt_tokens_details", "audio_tokens"),
+            output_audio_tokens=number(said, "completion_tokens_details", "audio_tokens"),
+        ),
+        told_usd=None if said.get("is_byok") else amount(said, "cost"),
     )
 
 
@@ -55,13 +73,15 @@ def is_answer(body: Body) -> bool:
 
 CHAT = Format(
     name="chat",
+    provider="openai",
     path="/chat/completions",
     ignored=IGNORED,
     headers=("openai-beta",),
     messages_in="messages",
     is_last=is_last,
     is_preamble=is_preamble,
-    usage_in=usage_in,
+    answer_in=answer_in,
+    usage_from=usage_from,
     is_answer=is_answer,
     complaint_in=complaint_in,
     error_body=openai_error,

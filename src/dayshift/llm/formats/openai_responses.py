@@ -1,9 +1,9 @@
 """OpenAI Responses. A stream ends with one of three events; a `response.failed` has been paid for as well."""
 
-from dayshift.domain.task import Usage
+from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats import errors
 from dayshift.llm.formats.errors import Complaint, openai_error
-from dayshift.llm.formats.format import Body, Format, number
+from dayshift.llm.formats.format import Body, Format, amount, number, object_at
 from dayshift.llm.formats.openai_chat import IGNORED
 from dayshift.llm.formats.sse import Event
 
@@ -30,17 +30,19 @@ def is_preamble(event: Event) -> bool:
     return event.name in PREAMBLE
 
 
-def usage_in(body: Body) -> Usage | None:
-    """Of an answer, or of the event that carries it."""
-    carried = body.get("response")
-    said = (carried if isinstance(carried, dict) else body).get("usage")
-    if not isinstance(said, dict):
-        return None
-    return Usage(
-        llm_calls=1,
+def answer_in(body: Body) -> Body:
+    """An answer, or the one that an event carries."""
+    return object_at(body, "response") or body
+
+
+def usage_from(said: Body) -> CallUsage:
+    return CallUsage(
         input_tokens=number(said, "input_tokens"),
         output_tokens=number(said, "output_tokens"),
         cached_tokens=number(said, "input_tokens_details", "cached_tokens"),
+        cache_write_tokens=number(said, "input_tokens_details", "cache_write_tokens"),
+        reasoning_tokens=number(said, "output_tokens_details", "reasoning_tokens"),
+        told_usd=amount(said, "cost"),
     )
 
 
@@ -56,13 +58,15 @@ def complaint_in(body: Body) -> Complaint | None:
 
 RESPONSES = Format(
     name="responses",
+    provider="openai",
     path="/responses",
     ignored=IGNORED,
     headers=("openai-beta",),
     messages_in="input",
     is_last=is_last,
     is_preamble=is_preamble,
-    usage_in=usage_in,
+    answer_in=answer_in,
+    usage_from=usage_from,
     is_answer=is_answer,
     complaint_in=complaint_in,
     error_body=openai_error,

@@ -23,6 +23,10 @@ class Counting:
         self._duration = self._histogram(board, table.TASK_DURATION)
         self._effects = self._counter(board, table.EFFECTS)
         self._divergences = self._counter(board, table.DIVERGENCES)
+        self._llm_duration = self._histogram(board, table.LLM_DURATION)
+        self._llm_tokens = self._counter(board, table.LLM_TOKENS)
+        self._llm_cost = self._counter(board, table.LLM_COST)
+        self._llm_unpriced = self._counter(board, table.LLM_UNPRICED)
         self._commits = self._histogram(board, table.LEDGER_COMMIT)
         self._requests = self._histogram(board, table.HTTP_DURATION)
         self._depth = self._gauge(board, table.QUEUE_DEPTH)
@@ -40,6 +44,7 @@ class Counting:
             subscribe(e.TaskLost, self._on_lost),
             subscribe(e.EffectsEnded, lambda event: self._effects.add((event.kind, event.outcome), event.count)),
             subscribe(e.Diverged, lambda event: self._divergences.add((event.kind,))),
+            subscribe(e.LlmCallEnded, self._on_llm_call),
             subscribe(e.LedgerCommit, lambda event: self._commits.observe((event.operation,), event.duration_seconds)),
             subscribe(e.HttpRequest, self._on_request),
             subscribe(e.DepthMeasured, self._on_depth),
@@ -58,6 +63,17 @@ class Counting:
 
     def _on_lost(self, event: e.TaskLost) -> None:
         self._errors.add(("worker", "poison" if event.poisoned else "lost"))
+
+    def _on_llm_call(self, event: e.LlmCallEnded) -> None:
+        provider, model = event.provider, event.model
+        self._llm_duration.observe((provider, model, event.outcome), event.duration_seconds)
+        if event.is_unpriced:
+            self._llm_unpriced.add((provider, model, event.agent))
+        elif event.cost_usd:
+            self._llm_cost.add((provider, model, event.agent), event.cost_usd)
+        for kind in ("input", "output", "cached", "reasoning"):
+            if tokens := getattr(event, f"{kind}_tokens"):
+                self._llm_tokens.add((provider, model, kind), tokens)
 
     def _on_request(self, event: e.HttpRequest) -> None:
         self._requests.observe((event.route, str(event.status)), event.duration_seconds)

@@ -76,6 +76,31 @@ DIVERGENCES = Metric(
     ("kind",),
     "Calls of a later attempt that were not found, while something like them was recorded and not asked for.",
 )
+LLM_DURATION = Metric(
+    "dayshift_llm_request_duration_seconds",
+    "histogram",
+    ("provider", "model", "outcome"),
+    "From a request to a provider to the end of its answer. `outcome`: ok, left, limited, refused, failed.",
+    TASK_SECONDS,
+)
+LLM_TOKENS = Metric(
+    "dayshift_llm_tokens_total",
+    "counter",
+    ("provider", "model", "type"),
+    "Tokens of answers. `type`: input, output; and of these again: cached, reasoning.",
+)
+LLM_COST = Metric(
+    "dayshift_llm_cost_usd_total",
+    "counter",
+    ("provider", "model", "agent"),
+    "What answers cost, in US dollars.",
+)
+LLM_UNPRICED = Metric(
+    "dayshift_llm_unpriced_calls_total",
+    "counter",
+    ("provider", "model", "agent"),
+    "Answers that nobody knows the price of: they are not in the cost.",
+)
 WORKER_SLOTS = Metric("dayshift_worker_slots", "sum", ("state",), "Slots of the living workers: free or busy.")
 ERRORS = Metric("dayshift_errors_total", "counter", ("where", "type"), "What failed, by place and kind.")
 LEDGER_COMMIT = Metric(
@@ -102,6 +127,10 @@ METRICS = (
     TASK_DURATION,
     EFFECTS,
     DIVERGENCES,
+    LLM_DURATION,
+    LLM_TOKENS,
+    LLM_COST,
+    LLM_UNPRICED,
     WORKER_SLOTS,
     ERRORS,
     LEDGER_COMMIT,
