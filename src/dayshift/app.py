@@ -28,7 +28,7 @@ from dayshift.embedded import Engines, LocalModel, running_engines, start_engine
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
 from dayshift.llm.capture import Addresses, capturing
-from dayshift.llm.providers import known_addresses
+from dayshift.llm.providers import addresses_of, first_providers
 from dayshift.settings import LiveSettings, SettingsStore
 from dayshift.supervisor import Child, Command, Lifecycle, Machine, Plan, adopt, listen
 from dayshift.tasks.services import Services
@@ -240,7 +240,8 @@ async def _work(
 
 
 def _addresses(config: Config) -> Callable[[], Addresses]:
-    addresses = known_addresses(openai_base_url=config.openai_base_url, anthropic_base_url=config.anthropic_base_url)
+    providers = first_providers(openai_base_url=config.openai_base_url, anthropic_base_url=config.anthropic_base_url)
+    addresses = addresses_of(providers)
     return lambda: addresses
 
 

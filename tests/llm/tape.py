@@ -15,9 +15,9 @@ from dayshift.llm.request import Question
 
 ADDRESSES = Addresses(
     [
-        Address.of("https://api.openai.com/v1", OPENAI),
-        Address.of("https://api.anthropic.com", ANTHROPIC),
-        Address.of("http://127.0.0.1:8099/v1", OPENAI),
+        Address.of("openai", "https://api.openai.com/v1", OPENAI),
+        Address.of("anthropic", "https://api.anthropic.com", ANTHROPIC),
+        Address.of("openai", "http://127.0.0.1:8099/v1", OPENAI),
     ]
 )
 

@@ -29,8 +29,8 @@ PREFIXES = {  # of those who speak OpenAI's chat completions under another addre
     "api.together.xyz": "/v1",
 }
 ADDRESSES = Addresses(
-    [Address.of(f"https://{host}{prefix}", OPENAI) for host, prefix in PREFIXES.items()]
-    + [Address.of("https://api.anthropic.com", ANTHROPIC)]
+    [Address.of("openai", f"https://{host}{prefix}", OPENAI) for host, prefix in PREFIXES.items()]
+    + [Address.of("anthropic", "https://api.anthropic.com", ANTHROPIC)]
 )
 
 
@@ -38,7 +38,7 @@ def exchanges(name: str) -> Iterator[dict[str, Any]]:
     with gzip.open(EXCHANGES / name, "rt") as lines:
         for line in lines:
             exchange = json.loads(line)
-            if ADDRESSES.format_of(exchange["method"], httpx2.URL(exchange["url"])) is not None:
+            if ADDRESSES.call_of(exchange["method"], httpx2.URL(exchange["url"])) is not None:
                 yield exchange
 
 
@@ -103,7 +103,8 @@ def was_replayed(client: httpx2.Client, said: list[httpx2.Response], exchange: d
 
 def ends(exchange: dict[str, Any]) -> bool:
     """Whether the recording has a stream's last event, asked in a stream's own terms."""
-    api = ADDRESSES.format_of("POST", httpx2.URL(exchange["url"]))
+    called = ADDRESSES.call_of("POST", httpx2.URL(exchange["url"]))
+    api = called and called[1]
     assert api is not None
     asked = exchange["request"].get("stream") is True
     return asked and any(api.is_last(event) for event in EventSplitter().feed(exchange["response"].encode()))

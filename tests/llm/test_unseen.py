@@ -29,7 +29,7 @@ def task(provider):
     """Inside of a task, with the provider's address known; what is told of it."""
     told: list[CallNotCaptured] = []
     end = subscribe(CallNotCaptured, told.append)
-    addresses = Addresses([Address.of(f"{provider.url}/v1", OPENAI)])
+    addresses = Addresses([Address.of("openai", f"{provider.url}/v1", OPENAI)])
     with capturing(lambda: addresses):
         token = core._recorder.set(Tape())
         yield told

@@ -18,7 +18,7 @@ from dayshift.domain.task import Task
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
 from dayshift.llm.capture import Addresses, capturing
-from dayshift.llm.providers import known_addresses
+from dayshift.llm.providers import addresses_of, first_providers
 from dayshift.tasks.announce import Announce
 from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.policy import Policy
@@ -152,7 +152,7 @@ async def working(house: House, loaded: LoadedAgents | None = None, **options) -
 def addresses_now() -> Addresses:
     """Of the providers that the environment names at this moment."""
     named = {name: os.environ.get(name.upper()) for name in ("openai_base_url", "anthropic_base_url")}
-    return known_addresses(**named)
+    return addresses_of(first_providers(**named))
 
 
 def agents_under_test() -> ModuleType:

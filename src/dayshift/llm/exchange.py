@@ -8,13 +8,15 @@ from msgspec import Struct
 from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats import Event, EventSplitter, Format
 from dayshift.llm.request import Question
+from dayshift.llm.verdicts import Verdict, verdict_of_event
 
 Headers: TypeAlias = list[tuple[str, str]]
 
 
 class LlmCall(Struct, frozen=True, kw_only=True):
-    """What an agent's client is about to send."""
+    """What an agent's client is about to send, and to which provider."""
 
+    provider: str
     api: Format
     question: Question
     url: str
@@ -41,18 +43,27 @@ class Outgoing(Struct, frozen=True, kw_only=True):
 
 
 class Opening:
-    """The beginning of a stream: the events up to the first that says something, which nobody has seen yet."""
+    """The beginning of a stream: the events up to the first that says something, which nobody has seen yet. `verdict` judges it;
+    None: it has said nothing.
+    """
 
     def __init__(self, api: Format) -> None:
         self._api = api
         self.splitter = EventSplitter()
         self.events: list[Event] = []
+        self.verdict: Verdict | None = None
 
     def feed(self, received: bytes) -> bool:
         """Take what has come; whether the stream has begun to say something."""
-        new = list(self.splitter.feed(received))
-        self.events += new
-        return any(event.data and not self._api.is_preamble(event) for event in new)
+        for event in self.splitter.feed(received):
+            self.events.append(event)
+            self.verdict = self.verdict or verdict_of_event(self._api, event)
+        return self.verdict is not None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it has begun to say what was asked for."""
+        return self.verdict is not None and self.verdict.kind == "ok"
 
 
 class Incoming(Struct, kw_only=True):

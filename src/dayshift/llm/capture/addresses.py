@@ -28,8 +28,9 @@ class Url(Protocol):
 
 
 class Address(Struct, frozen=True):
-    """Where a provider is: all four must fit. `prefix` is without a slash at its end."""
+    """Where a provider is: all of scheme, host, port and prefix must fit. `prefix` is without a slash at its end."""
 
+    provider: str
     scheme: str
     host: str
     port: int
@@ -37,11 +38,11 @@ class Address(Struct, frozen=True):
     formats: tuple[Format, ...]
 
     @classmethod
-    def of(cls, base_url: str, formats: tuple[Format, ...]) -> "Address":
+    def of(cls, provider: str, base_url: str, formats: tuple[Format, ...]) -> "Address":
         """Read a base URL as the SDKs take it."""
         url = urlsplit(base_url)
         port = url.port or _PORTS.get(url.scheme, 0)
-        return cls(url.scheme, (url.hostname or "").lower(), port, url.path.rstrip("/"), formats)
+        return cls(provider, url.scheme, (url.hostname or "").lower(), port, url.path.rstrip("/"), formats)
 
 
 class Addresses:
@@ -52,13 +53,13 @@ class Addresses:
         for address in addresses:
             self._of_host.setdefault(address.host, []).append(address)
 
-    def format_of(self, method: str, url: Url) -> Format | None:
-        """The format that a request is a call of; None when it is none."""
+    def call_of(self, method: str, url: Url) -> tuple[str, Format] | None:
+        """The provider and the format that a request is a call of; None when it is none."""
         if method != "POST":
             return None
         for address in self._of_host.get(url.host, ()):
             if (url.scheme, url.port or _PORTS.get(url.scheme, 0)) == (address.scheme, address.port):
                 for api in address.formats:
                     if url.path == address.prefix + api.path:
-                        return api
+                        return address.provider, api
         return None

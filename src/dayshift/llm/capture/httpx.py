@@ -120,14 +120,14 @@ class _Transport:
 
 class _AsyncTransport(_Transport):
     async def handle_async_request(self, request: Any) -> Any:
-        api = self._addresses.format_of(request.method, request.url)
-        question = None if api is None else self._heard(request, await _read_beside(api, request))
-        if api is None or question is None:
+        called = self._addresses.call_of(request.method, request.url)
+        question = None if called is None else self._heard(request, await _read_beside(called[1], request))
+        if called is None or question is None:
             return await self._inner.handle_async_request(request)
         kept = await self._recorder.take(question)
         if kept is not None:
             return self._replayed(kept, request)
-        return await self._ask(request, _call(request, api, question))
+        return await self._ask(request, _call(request, *called, question))
 
     async def _ask(self, request: Any, call: LlmCall) -> Any:
         question = call.question
@@ -147,14 +147,14 @@ class _AsyncTransport(_Transport):
 
 class _PlainTransport(_Transport):
     def handle_request(self, request: Any) -> Any:
-        api = self._addresses.format_of(request.method, request.url)
-        question = None if api is None else self._heard(request, _read(api, request.headers, request.read()))
-        if api is None or question is None:
+        called = self._addresses.call_of(request.method, request.url)
+        question = None if called is None else self._heard(request, _read(called[1], request.headers, request.read()))
+        if called is None or question is None:
             return self._inner.handle_request(request)
         kept = self._recorder.take_here(question)
         if kept is not None:
             return self._replayed(kept, request)
-        return self._ask(request, _call(request, api, question))
+        return self._ask(request, _call(request, *called, question))
 
     def _ask(self, request: Any, call: LlmCall) -> Any:
         question = call.question
@@ -172,8 +172,15 @@ class _PlainTransport(_Transport):
         return self._replayed(self._recorder.record_here(draft, _answer(reply.incoming), usage), request)
 
 
-def _call(request: Any, api: Format, question: Question) -> LlmCall:
-    return LlmCall(api=api, question=question, url=str(request.url), headers=request.headers, body=request.content)
+def _call(request: Any, provider: str, api: Format, question: Question) -> LlmCall:
+    return LlmCall(
+        provider=provider,
+        api=api,
+        question=question,
+        url=str(request.url),
+        headers=request.headers,
+        body=request.content,
+    )
 
 
 def _answer(incoming: Incoming) -> Answer:

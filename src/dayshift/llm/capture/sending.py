@@ -66,11 +66,14 @@ class AsyncSender:
         )
         try:
             async for received in rest:
-                if opening.feed(received):
+                if opening.feed(received) and opening.is_good:
                     return incoming
+                if opening.verdict is not None:
+                    break
         except BaseException:
             await reading.aclose()
             raise
+        await reading.aclose()
         incoming.is_over = True
         return incoming
 
@@ -113,11 +116,14 @@ class PlainSender:
         )
         try:
             for received in rest:
-                if opening.feed(received):
+                if opening.feed(received) and opening.is_good:
                     return incoming
+                if opening.verdict is not None:
+                    break
         except BaseException:
             reading.close()
             raise
+        reading.close()
         incoming.is_over = True
         return incoming
 

@@ -35,7 +35,7 @@ class _Watch:
 
     def saw(self, library: str, method: str, url: Url) -> None:
         """A request is about to leave. Not ours to tell: those of no task, and those that a captured call is sent by."""
-        if current_recorder() is None or is_captured() or self._addresses().format_of(method, url) is None:
+        if current_recorder() is None or is_captured() or self._addresses().call_of(method, url) is None:
             return
         call = library, url.host, url.path
         if call not in self._told:
