@@ -210,3 +210,8 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "log_format": _one_of(*LOG_FORMATS),
     "log_level": _one_of(*LOG_LEVELS),
 }
+
+
+def secret_named(name: str) -> str | None:
+    """What `${env:NAME}` in the settings stands for in this process; None where it is not set."""
+    return os.environ.get(name, "").strip() or None

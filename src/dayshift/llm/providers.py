@@ -1,6 +1,6 @@
 """The providers: those that exist from the start, at the addresses that their SDKs would use, and those of the settings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dayshift.domain.settings import Settings
 from dayshift.llm.capture import Address, Addresses
@@ -30,21 +30,19 @@ class KnownAddresses:
     their own addresses is still a call of theirs.
     """
 
-    def __init__(self, first: Sequence[Provider], settings: Callable[[], Settings]) -> None:
+    def __init__(self, first: Sequence[Provider]) -> None:
         self._first = first
-        self._settings = settings
-        self._seen: Settings | None = None
         self._addresses = addresses_of(first)
 
     def __call__(self) -> Addresses:
-        settings = self._settings()
-        if settings is not self._seen:
-            self._seen = settings
-            families = {provider.name: provider.family for provider in self._first}
-            told = [
-                Provider(name=name, family=family, base_url=said.base_url.rstrip("/"))
-                for name, said in settings.providers.items()
-                if said.base_url is not None and (family := said.format or families.get(name)) is not None
-            ]
-            self._addresses = addresses_of([*told, *self._first])
         return self._addresses
+
+    def learn(self, settings: Settings) -> None:
+        """These settings are in force now."""
+        families = {provider.name: provider.family for provider in self._first}
+        told = [
+            Provider(name=name, family=family, base_url=said.base_url.rstrip("/"))
+            for name, said in settings.providers.items()
+            if said.base_url is not None and (family := said.format or families.get(name)) is not None
+        ]
+        self._addresses = addresses_of([*told, *self._first])
