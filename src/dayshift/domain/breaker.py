@@ -72,17 +72,27 @@ class Breaker:
     def is_closed(self) -> bool:
         return self._opened_until_mono is None
 
+    def look(self) -> Refusal | None:
+        """What `admit` would refuse, if it would; nothing changes."""
+        with self._lock:
+            return self._refusal()
+
+    def open_for(self, seconds: float) -> None:
+        """Open it on somebody else's word."""
+        with self._lock:
+            state = self._open(seconds)
+        self._on_change(state)
+
     def admit(self) -> Admission | Refusal:
         """Ask to call."""
         with self._lock:
+            refusal = self._refusal()
+            if refusal is not None:
+                return refusal
             if self._opened_until_mono is None:
                 return Admission(self._era, is_probe=False)
-            now = self._now_mono()
-            until = max(self._opened_until_mono, self._probe_until_mono or 0.0)
-            if now < until:
-                return Refusal(until - now)
             self._era += 1
-            self._probe_until_mono = now + self._rule.open_seconds
+            self._probe_until_mono = self._now_mono() + self._rule.open_seconds
             admission = Admission(self._era, is_probe=True)
         self._on_change("half-open")
         return admission
@@ -96,12 +106,18 @@ class Breaker:
         if state is not None:
             self._on_change(state)
 
+    def _refusal(self) -> Refusal | None:
+        if self._opened_until_mono is None:
+            return None
+        after_seconds = max(self._opened_until_mono, self._probe_until_mono or 0.0) - self._now_mono()
+        return Refusal(after_seconds) if after_seconds > 0 else None
+
     def _probed(self, failed: bool | None) -> str | None:
         self._probe_until_mono = None
         if failed is None:
             return None
         if failed:
-            return self._open()
+            return self._open(self._rule.open_seconds)
         self._era += 1
         self._opened_until_mono = None
         self._slices.clear()
@@ -119,10 +135,11 @@ class Breaker:
         self._slices[-1].errors += failed
         calls, errors = sum(one.calls for one in self._slices), sum(one.errors for one in self._slices)
         if failed and calls >= self._rule.min_calls and errors >= self._rule.error_ratio * calls:
-            return self._open()
+            return self._open(self._rule.open_seconds)
         return None
 
-    def _open(self) -> str:
+    def _open(self, seconds: float) -> str:
         self._era += 1
-        self._opened_until_mono = self._now_mono() + self._rule.open_seconds
+        self._probe_until_mono = None
+        self._opened_until_mono = self._now_mono() + seconds
         return "open"

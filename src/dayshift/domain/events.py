@@ -103,6 +103,17 @@ class ToolBreakerChanged(Event, frozen=True, kw_only=True):
     state: str
 
 
+class BreakerChanged(Event, frozen=True, kw_only=True):
+    """The breaker of a provider's model, as this process sees it. `state`: closed, open, half-open. `is_shared`: as the whole
+    fleet has it; otherwise this process is alone, without the hot plane.
+    """
+
+    provider: str
+    model: str
+    state: str
+    is_shared: bool = True
+
+
 class TaskParked(Event, frozen=True, kw_only=True):
     """A task waits without a worker, for a time, a signal or a child."""
 

@@ -16,6 +16,7 @@ KEY = "key_"
 EFFECT = "effect_"
 MESSAGE = "msg_"
 CONVERSATION = "conv_"
+PROBE = "probe_"
 
 _UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -5,8 +5,18 @@ turn it is), `scripts/_cold.lua` (long backlogs), `leases.py`, `epochs.py`, `str
 """
 
 from dayshift.hotplane import channels
+from dayshift.hotplane.breakers import (
+    BreakerName,
+    BreakerReport,
+    BreakerSeen,
+    BreakerState,
+    BreakerWord,
+    ProbeOutcome,
+    breaker_pushed,
+)
 from dayshift.hotplane.digest import digest
 from dayshift.hotplane.plane import Plane
+from dayshift.hotplane.retries import RetryAsk, RetryRule
 from dayshift.hotplane.shapes import (
     Ack,
     BeatReply,
@@ -25,6 +35,11 @@ __all__ = [
     "RECONNECTED",
     "Ack",
     "BeatReply",
+    "BreakerName",
+    "BreakerReport",
+    "BreakerSeen",
+    "BreakerState",
+    "BreakerWord",
     "Claim",
     "Enqueued",
     "HotBound",
@@ -32,9 +47,13 @@ __all__ = [
     "Numbered",
     "Plane",
     "PlaneState",
+    "ProbeOutcome",
     "Reconciled",
+    "RetryAsk",
+    "RetryRule",
     "StreamPage",
     "Subscription",
+    "breaker_pushed",
     "channels",
     "digest",
 ]

@@ -6,6 +6,7 @@
 | task(ID)         | an event of the task's stream: `NUMBER|TYPE|DATA`; DATA is empty when it is too large |
 | ALL              | `epoch N`: the plane is ready under epoch N                                          |
 |                  | `look`: keys or settings have changed                                                |
+| BREAKERS         | a breaker that has changed: `NAME|STATE|ERA|AFTER MS` (see breakers.py)               |
 | MAINTENANCE      | any payload: look at the plane now                                                   |
 """
 
@@ -15,6 +16,7 @@ from dayshift.hotplane import keys
 
 WAKE = "wake"
 ALL = keys.PREFIX + "all"
+BREAKERS = keys.BREAKERS_CHANNEL
 MAINTENANCE = keys.PREFIX + "maintenance"
 
 

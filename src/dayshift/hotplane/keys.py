@@ -8,7 +8,9 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:finished                 finished stream -> number of its final event; the oldest go when there are too many
     ds:{0}:told:WRITER              number of the last event that a writer of streams has told; as long as a stream lives
     ds:{0}:parked:PROVIDER          tasks parked until that provider is back -> wall ms when they look again; a day
-    ds:{0}:all, :maintenance, :worker:WORKER, :task:TASK        push channels (see channels.py)
+    ds:{0}:breaker:PROVIDER:MODEL   state, era, counts of calls (see breakers.py); two windows, an hour where it is not closed
+    ds:{0}:retries:PROVIDER         calls and retries of the last minute, in slices; two minutes
+    ds:{0}:all, :maintenance, :breakers, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
 
 AGENT is what workers claim by: an agent's name, or AGENT@VERSION (domain/pins.py); only `a:AGENT` counts by the agent alone.
@@ -48,9 +50,12 @@ STREAM: Final = PREFIX + "stream:"
 FINISHED: Final = PREFIX + "finished"
 TOLD: Final = PREFIX + "told:"
 PARKED: Final = PREFIX + "parked:"
+BREAKER: Final = PREFIX + "breaker:"
+RETRIES: Final = PREFIX + "retries:"
 STATE: Final = PREFIX + "E"
 TASK_CHANNEL: Final = PREFIX + "task:"
 WORKER_CHANNEL: Final = PREFIX + "worker:"
+BREAKERS_CHANNEL: Final = PREFIX + "breakers"
 
 STATE_KEYS: Final = {
     "task": "task:",
@@ -118,8 +123,11 @@ def lua_table() -> str:
         "STREAM": STREAM,
         "FINISHED": FINISHED,
         "TOLD": TOLD,
+        "BREAKER": BREAKER,
+        "RETRIES": RETRIES,
         "TASK_CHANNEL": TASK_CHANNEL,
         "WORKER_CHANNEL": WORKER_CHANNEL,
+        "BREAKERS_CHANNEL": BREAKERS_CHANNEL,
     }
     lines = [f"local NAME = {{ {names} }}", *(f"local {name} = '{text}'" for name, text in fixed.items())]
     return "\n".join(lines) + "\n"

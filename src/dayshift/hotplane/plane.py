@@ -8,6 +8,8 @@ and all of it may be lost at any moment (`PlaneNotReady` until it is rebuilt). I
     epochs.py     loss, rebuild and the settings that order depends on
     streams.py    the live events of a task
     parked.py     who waits for a provider
+    breakers.py   which providers are ill, and who may try them
+    retries.py    how many retries the fleet may make
 """
 
 import asyncio
@@ -15,11 +17,13 @@ from collections.abc import Callable
 
 from dayshift.domain.errors import PlaneAway
 from dayshift.domain.events import Event
+from dayshift.hotplane.breakers import Breakers
 from dayshift.hotplane.connection import Wire
 from dayshift.hotplane.dispatch import Dispatch
 from dayshift.hotplane.epochs import Epochs
 from dayshift.hotplane.leases import Leases
 from dayshift.hotplane.parked import ParkedForProviders
+from dayshift.hotplane.retries import Retries
 from dayshift.hotplane.server_check import check_server
 from dayshift.hotplane.state import HotBound, State
 from dayshift.hotplane.streams import Streams
@@ -28,7 +32,7 @@ from dayshift.hotplane.subscription import Subscription
 AGAIN_SECONDS = 0.5
 
 
-class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders):
+class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders, Breakers, Retries):
     """Valkey, or Redis from 7.0. Belongs to the event loop that opened it; another thread opens a plane of its own.
 
     Every method raises `PlaneAway` when no answer came within a second (the call may have been carried out: each can be

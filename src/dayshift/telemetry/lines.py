@@ -50,8 +50,12 @@ def _lost(event: e.TaskLost) -> tuple[int, str]:
     return (logging.ERROR, "task.poisoned") if event.poisoned else (logging.WARNING, "task.lost")
 
 
-def _breaker(event: e.ToolBreakerChanged) -> tuple[int, str]:
+def _tool_breaker(event: e.ToolBreakerChanged) -> tuple[int, str]:
     return (logging.WARNING if event.state == "open" else logging.INFO), "tool.breaker"
+
+
+def _breaker(event: e.BreakerChanged) -> tuple[int, str]:
+    return (logging.WARNING if event.state == "open" else logging.INFO), "llm.breaker"
 
 
 _DEBUG, _INFO, _WARNING, _ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
@@ -63,7 +67,8 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
     e.LlmCallEnded: LineRule(name="llm.call", level=_DEBUG),
     e.Diverged: LineRule(name="effect.diverged", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.CallNotCaptured: LineRule(name="llm.not_captured", level=_WARNING),
-    e.ToolBreakerChanged: LineRule(name="tool.breaker", level=_WARNING, choose=_breaker, levels=(_INFO, _WARNING)),
+    e.ToolBreakerChanged: LineRule(name="tool.breaker", level=_WARNING, choose=_tool_breaker, levels=(_INFO, _WARNING)),
+    e.BreakerChanged: LineRule(name="llm.breaker", level=_WARNING, choose=_breaker, levels=(_INFO, _WARNING)),
     e.TaskFinished: LineRule(
         name="task.finished",
         level=_INFO,

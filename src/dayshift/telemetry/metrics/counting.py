@@ -11,6 +11,9 @@ from dayshift.telemetry.metrics.board import Board, Counter, Gauge, Histogram
 BOARD_IS_FULL = ("telemetry", "board_full")
 
 
+BREAKER_STATES = {"closed": 0, "half-open": 1, "open": 2}
+
+
 class Counting:
     """Subscribes to the events that metrics are made of, and counts them on a board."""
 
@@ -34,6 +37,7 @@ class Counting:
         self._stranded = self._gauge(board, table.TASKS_STRANDED)
         self._slots = self._gauge(board, table.WORKER_SLOTS)
         self._lag = self._gauge(board, table.LOOP_LAG)
+        self._breakers = self._gauge(board, table.BREAKER_STATE)
 
     def subscribe(self) -> list[Callable[[], None]]:
         return [
@@ -50,6 +54,7 @@ class Counting:
             subscribe(e.DepthMeasured, self._on_depth),
             subscribe(e.TasksStranded, self._on_stranded),
             subscribe(e.WorkerSlots, self._on_slots),
+            subscribe(e.BreakerChanged, self._on_breaker),
             subscribe(e.LoopLag, lambda event: self._lag.set((), event.lag_seconds)),
             subscribe(e.DependencyLost, lambda event: self._errors.add((event.dependency, "away"))),
             subscribe(e.Fault, lambda event: self._errors.add((event.where, event.error_type))),
@@ -92,6 +97,9 @@ class Counting:
     def _on_slots(self, event: e.WorkerSlots) -> None:
         self._slots.set(("free",), event.free)
         self._slots.set(("busy",), event.busy)
+
+    def _on_breaker(self, event: e.BreakerChanged) -> None:
+        self._breakers.set((event.provider, event.model), BREAKER_STATES[event.state])
 
     def _counter(self, board: Board, metric: table.Metric) -> Counter:
         return Counter(board, metric, self._on_full)

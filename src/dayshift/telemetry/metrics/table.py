@@ -101,6 +101,12 @@ LLM_UNPRICED = Metric(
     ("provider", "model", "agent"),
     "Answers that nobody knows the price of: they are not in the cost.",
 )
+BREAKER_STATE = Metric(
+    "dayshift_breaker_state",
+    "max",
+    ("provider", "model"),
+    "Breaker of a provider's model: 0 closed, 1 half-open, 2 open. Not there before it has first opened.",
+)
 WORKER_SLOTS = Metric("dayshift_worker_slots", "sum", ("state",), "Slots of the living workers: free or busy.")
 ERRORS = Metric("dayshift_errors_total", "counter", ("where", "type"), "What failed, by place and kind.")
 LEDGER_COMMIT = Metric(
@@ -131,6 +137,7 @@ METRICS = (
     LLM_TOKENS,
     LLM_COST,
     LLM_UNPRICED,
+    BREAKER_STATE,
     WORKER_SLOTS,
     ERRORS,
     LEDGER_COMMIT,
