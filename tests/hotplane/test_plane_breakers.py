@@ -63,6 +63,26 @@ async def test_failures_of_another_window_are_forgotten(fleet):
     assert (await fleet.report(calls=1, failures=1)).state == "open"
 
 
+async def test_an_outage_after_a_good_minute_shows_within_a_slice(fleet):
+    for _second in range(60):
+        await fleet.report(calls=100)
+        fleet.wait(1)
+    failed = 0
+    while (await fleet.report(calls=10, failures=10)).state == "closed":
+        failed += 10
+        fleet.wait(0.1)
+    assert failed <= 310
+
+
+async def test_a_bad_moment_is_no_outage(fleet):
+    fleet.rule = BreakerSettings(error_ratio=0.5, window=60.0, min_calls=10, open=30.0)
+    for _minute in range(3):
+        for second in range(60):
+            seen = await fleet.report(calls=10, failures=7 if second % 6 == 3 else 2)
+            assert seen.state == "closed"
+            fleet.wait(1)
+
+
 async def test_a_window_that_a_setting_changed_begins_anew(fleet):
     await fleet.report(calls=3, failures=3)
     fleet.rule = BreakerSettings(window=7.0, min_calls=4, open=30.0)

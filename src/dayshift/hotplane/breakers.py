@@ -1,11 +1,16 @@
 """Breakers that all workers share: what a provider and model have come to of late, and who may try it.
 
     closed ──of at least `min_calls` calls in the window, `error_ratio` failed──▶ open
+           ──of at least `min_calls` calls in its last part, however short, nearly all failed──▶ open
     open ──its time is over, and somebody asks──▶ probing: that one may call, under a token
     probing ──well──▶ ramp: 2 calls in the first second, 6 in the next, 18, 54, 162 ──5 s──▶ closed
             ──failed──▶ open again, for longer each time: 1.5 times, at most 2 times the rule's
             ──told nothing, or its worker died (5 s unrenewed)──▶ open, and due: the next who asks is the probe
     ramp ──of at least 3 calls, `error_ratio` failed──▶ open, likewise for longer
+
+**Soon enough.** After a good minute of 100 calls a second an outage would have to last for half a minute, and 3,000 calls, before
+half of the window had failed. So the last part of the window counts alone as well, from the beginning of each of its twenty slices
+on; as little is a weak proof, halfway from `error_ratio` to all must have failed there.
 
 **One probe for the fleet.** The token is written by the script that looks whether there is one, so of two workers that ask at
 once one gets it. Its worker renews it once a second, however long the call takes: a provider that hangs is probed by one call until

@@ -2,7 +2,7 @@
 --
 -- NOW_US is the caller's clock in microseconds if it says one (a test's), else the plane's.
 
-local SLICES = 10
+local SLICES = 20
 
 local function clock_us(said)
   if said ~= '0' then
@@ -19,9 +19,10 @@ local function slice_of(window_ms)
   return math.floor(NOW_MS / (window_ms / SLICES))
 end
 
--- The sums of the letters over the window. What is older goes, and what a window of another width has left.
+-- What each letter has of the window, by the age of its slices (0: the one that runs). What is older goes, and what a window of
+-- another width has left.
 local function counted(hash, window_ms)
-  local now, sums, gone = slice_of(window_ms), {}, {}
+  local now, found, gone = slice_of(window_ms), {}, {}
   local flat = redis.call('HGETALL', hash)
   for at = 1, #flat, 2 do
     local letter, slice = string.match(flat[at], '^(%l)(%d+)$')
@@ -30,14 +31,23 @@ local function counted(hash, window_ms)
       if slice > now or slice <= now - SLICES then
         gone[#gone + 1] = flat[at]
       else
-        sums[letter] = (sums[letter] or 0) + tonumber(flat[at + 1])
+        found[letter] = found[letter] or {}
+        found[letter][now - slice] = tonumber(flat[at + 1])
       end
     end
   end
   if #gone > 0 then
     redis.call('HDEL', hash, unpack(gone))
   end
-  return sums
+  return found
+end
+
+local function sum(by_age)
+  local total = 0
+  for _, number in pairs(by_age or {}) do
+    total = total + number
+  end
+  return total
 end
 
 local function count(hash, letter, window_ms, by)

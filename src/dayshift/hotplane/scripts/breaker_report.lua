@@ -7,6 +7,20 @@
 
 -- include: _breaker
 
+-- Whether of all calls since one of the last moments nearly all have failed: after a good minute an outage would need half
+-- a minute more to be half of the window. A part of the window is less of a proof, so it has to show more failures.
+local function is_breaking(rule, found)
+  local calls, failures = 0, 0
+  for age = 0, SLICES - 1 do
+    calls = calls + (found.c and found.c[age] or 0)
+    failures = failures + (found.f and found.f[age] or 0)
+    if calls >= rule.min_calls and failures >= (1 + rule.ratio) / 2 * calls then
+      return true
+    end
+  end
+  return false
+end
+
 local function report(breaker, era, calls, failures)
   local rule = breaker.rule
   if breaker.era ~= 0 and era ~= breaker.era then
@@ -15,8 +29,8 @@ local function report(breaker, era, calls, failures)
   if breaker.state == 'closed' then
     count(breaker.key, 'c', rule.window_ms, calls)
     count(breaker.key, 'f', rule.window_ms, failures)
-    local sums = counted(breaker.key, rule.window_ms)
-    if has_failed(rule, rule.min_calls, sums.c or 0, sums.f or 0) then
+    local found = counted(breaker.key, rule.window_ms)
+    if has_failed(rule, rule.min_calls, sum(found.c), sum(found.f)) or is_breaking(rule, found) then
       open(breaker)
     else
       keep(breaker)

@@ -13,8 +13,8 @@ for at = 5, #ARGV, 3 do
   count(key, 'c', window_ms, tonumber(ARGV[at + 1]))
   local allowed = 0
   if ARGV[at + 2] == '1' then
-    local sums = counted(key, window_ms)
-    if (sums.r or 0) + 1 <= math.max(share * (sums.c or 0), free) then
+    local found = counted(key, window_ms)
+    if sum(found.r) + 1 <= math.max(share * sum(found.c), free) then
       count(key, 'r', window_ms, 1)
       allowed = 1
     end
