@@ -37,14 +37,18 @@ INSERT INTO conversations (tenant, name, unfinished)
 SELECT tenant, conversation, count(*) FILTER (WHERE finished_at IS NULL) FROM tasks WHERE conversation IS NOT NULL GROUP BY 1, 2;
 INSERT INTO conversation_messages (tenant, conversation, id, task_id, body)
 SELECT tenant, conversation, id, id, 'x' FROM tasks WHERE conversation IS NOT NULL;
+INSERT INTO spending (kind, tenant, name, hour, shard, nano_usd, tokens, calls, unpriced)
+SELECT 'user', 't' || n % 100, 'u' || n % 1000, date_trunc('hour', now()) - n / 1000 * interval '1 hour', 0, 1, 1, 1, 0
+FROM generate_series(1, {ROWS}) n;
 INSERT INTO idempotency_keys (tenant, key, task_id, body_hash) SELECT tenant, id::text, id, '' FROM tasks;
 """
 # As autovacuum would: it looks at what has changed, so the partitions of the weeks to come stay unseen.
 ANALYZED = """
 SELECT DISTINCT tableoid::regclass::text AS name FROM tasks
-UNION SELECT unnest(ARRAY['conversations', 'conversation_messages', 'idempotency_keys', 'workers'])
+UNION SELECT unnest(ARRAY['conversations', 'conversation_messages', 'idempotency_keys', 'spending', 'workers'])
 """
 UUID, UUIDS, NIL = "'{}'::uuid[]", "'{}'::uuid[]", "'00000000-0000-7000-8000-000000000001'::uuid"
+BIGINTS = "'{}'::bigint[]"
 TEXTS, BYTES = "'{}'::text[]", "'{}'::bytea[]"
 HOT = {
     "accept_tasks": f"{UUIDS}, {TEXTS}, {TEXTS}, {TEXTS}, {BYTES}, '{{}}'::smallint[], {TEXTS}, {TEXTS}, '{{}}'::float8[], '{{}}'::timestamptz[], '{{}}'::float8[], '{{}}'::timestamptz[], {BYTES}, {TEXTS}, {TEXTS}, {TEXTS}, {BYTES}",
@@ -53,7 +57,10 @@ HOT = {
     "unfinished_before": NIL,
     "start_tasks": f"{UUIDS}, {UUIDS}, {TEXTS}, '{{}}'::boolean[], {UUIDS}, {TEXTS}, {TEXTS}",
     "finish_tasks": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {TEXTS}, {BYTES}, {TEXTS}, {TEXTS}, '{{}}'::boolean[], '{{}}'::float8[], {BYTES}, {BYTES}, {BYTES}, '{{}}'::timestamptz[], '{{}}'::int[], {BYTES}",
-    "record_effects": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {BYTES}, '{{}}'::int[], {TEXTS}, {TEXTS}, {TEXTS}, '{{}}'::timestamptz[], '{{}}'::timestamptz[], {BYTES}, {BYTES}, {BYTES}, {BYTES}, {TEXTS}, {BYTES}, '{{}}'::float8[], {TEXTS}",
+    "record_effects": f"{UUIDS}, '{{}}'::int[], {UUIDS}, {UUIDS}, {BYTES}, '{{}}'::int[], {TEXTS}, {TEXTS}, {TEXTS}, '{{}}'::timestamptz[], '{{}}'::timestamptz[], {BYTES}, {BYTES}, {BYTES}, {BYTES}, {TEXTS}, {BYTES}, '{{}}'::float8[], {TEXTS}, '{{}}'::int[], {TEXTS}, {TEXTS}, {TEXTS}, {BIGINTS}, {BIGINTS}, {BIGINTS}, {BIGINTS}",
+    "spent": f"{TEXTS}, {TEXTS}, {TEXTS}, '{{}}'::timestamptz[]",
+    "drop_old_spending": "3000000, 1000",
+    "ancestors_of": NIL,
     "replace_effect": f"{NIL}, 1, {NIL}, 'k', 0, {NIL}, 'llm', 'n', 'done', now(), now(), NULL, NULL, NULL, 'r', '', NULL, NULL",
     "effects_of_task": f"{NIL}, '', -1, 1000",
     "list_effects": f"{NIL}, {NIL}, 20",

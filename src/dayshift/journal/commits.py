@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from dayshift.domain import clock
+from dayshift.domain.budget import Scope
 from dayshift.domain.child import Child
 from dayshift.domain.effect import Effect, EffectStatus
 from dayshift.domain.errors import Superseded
@@ -24,7 +25,8 @@ SpawnCommits = GroupCommit[Spawn, Spawned]
 
 class AttemptWriter(Struct, frozen=True):
     """Writes for one attempt. `on_cancelled` is called when an answer says that a person wants the task cancelled;
-    `on_spawned` hears where a child is queued, `on_written` from when to when a commit was waited for.
+    `on_spawned` hears where a child is queued, `on_written` from when to when a commit was waited for. What is spent is summed
+    up for `scopes`.
     """
 
     ledger: Ledger
@@ -34,10 +36,11 @@ class AttemptWriter(Struct, frozen=True):
     on_cancelled: Callable[[], None]
     on_spawned: Callable[[Spawned], None]
     on_written: Callable[[float, float], None]
+    scopes: tuple[Scope, ...] = ()
 
     async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
         """Commit; waits while the ledger is away."""
-        write = EffectWrite(effect, self.worker_id, wait_seconds)
+        write = EffectWrite(effect, self.worker_id, wait_seconds, self.scopes)
         begun_mono = clock.monotonic_seconds()
         answer = await self.commits.submit(write, _ROW_BYTES + len(effect.result or b""))
         self.on_written(begun_mono, clock.monotonic_seconds())

@@ -5,9 +5,10 @@ of attempts do: they were paid for. `is_backed_up` tells the worker to claim not
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+from dayshift.domain.budget import Scope, always_summed
 from dayshift.domain.effect import WAITS
 from dayshift.domain.events import Diverged, EffectsEnded
 from dayshift.domain.patience import until_answered
@@ -54,15 +55,24 @@ class Journal:
         on_cancelled: Callable[[], None],
         on_written: Callable[[float, float], None] = _nobody_counts,
         strict: bool = False,
+        scopes: Sequence[Scope] | None = None,
     ) -> AttemptJournal:
         """The journal of an attempt, loaded after its start: nothing can be added to it by an older one any more.
 
         `may_act` raises when the attempt must not do anything any more; `on_cancelled` hears that a person wants the task
-        cancelled; `on_written` hears from when to when each commit was waited for. Raises `LedgerAway`; safe to repeat.
+        cancelled; `on_written` hears from when to when each commit was waited for. What is spent is summed up for `scopes`, or else
+        for the tenant and the agent. Raises `LedgerAway`; safe to repeat.
         """
         effects = [] if started.attempt == 1 else await self._ledger.effects.of_task(started.id)
         writer = AttemptWriter(
-            self._ledger, self._commits, self._spawns, worker_id, on_cancelled, self._on_spawned, on_written
+            self._ledger,
+            self._commits,
+            self._spawns,
+            worker_id,
+            on_cancelled,
+            self._on_spawned,
+            on_written,
+            always_summed(started.tenant, started.agent) if scopes is None else tuple(scopes),
         )
         return AttemptJournal(
             writer,

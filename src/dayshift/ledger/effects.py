@@ -30,6 +30,7 @@ import msgspec
 from msgspec import Struct
 
 from dayshift.domain import ids
+from dayshift.domain.budget import Scope, nano_usd
 from dayshift.domain.effect import Difference, Effect, EffectStatus
 from dayshift.domain.errors import Conflict, NotFound
 from dayshift.ledger.database import Database, columns
@@ -42,11 +43,14 @@ Ruling = Literal["recorded", "superseded", "stored"]
 
 
 class EffectWrite(Struct, frozen=True):
-    """An effect, and the worker that runs its attempt. `wait_seconds` is how long a wait lasts at most."""
+    """An effect, and the worker that runs its attempt. `wait_seconds` is how long a wait lasts at most. What it cost is summed
+    up for `scopes`.
+    """
 
     effect: Effect
     worker_id: str
     wait_seconds: float | None = None
+    scopes: tuple[Scope, ...] = ()
 
 
 class EffectAnswer(Struct, frozen=True):
@@ -68,7 +72,8 @@ class Effects:
         answers: dict[int, EffectAnswer] = {}
         for batch in rounds(writes, _place_of, lambda write: write.effect.id):
             arguments = [_arguments(write) for _, write in batch]
-            for row in await self._db.batch("record_effects", *columns(arguments, 19)):
+            paid = columns(_paid([write for _, write in batch]), 8)
+            for row in await self._db.batch("record_effects", *columns(arguments, 19), *paid):
                 index, _ = batch[row["n"] - 1]
                 answers[index] = EffectAnswer(row["ruling"], row["is_cancelled"], row["due_at"])
         return [answers[index] for index in range(len(writes))]
@@ -120,6 +125,17 @@ class Effects:
 
 def _place_of(write: EffectWrite) -> tuple[str, bytes, int]:
     return write.effect.task_id, write.effect.key, write.effect.occurrence
+
+
+def _paid(writes: Sequence[EffectWrite]) -> list[tuple[object, ...]]:
+    """What each cost, for each of whom it is summed up for; with its place in the list."""
+    return [
+        (n, scope.kind, scope.tenant, scope.name, nano_usd(paid.cost_usd), tokens, paid.llm_calls, paid.unpriced_calls)
+        for n, write in enumerate(writes, start=1)
+        if (paid := write.effect.usage) is not None
+        for tokens in [paid.input_tokens + paid.output_tokens]
+        for scope in write.scopes
+    ]
 
 
 def _arguments(write: EffectWrite) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from dayshift.ledger.registry import Registry
 from dayshift.ledger.rows import bare, task_id
 from dayshift.ledger.settings import SettingsVersions
 from dayshift.ledger.shapes import Poll, SchemaState
+from dayshift.ledger.spending import Spending
 from dayshift.ledger.tasks import Tasks
 from dayshift.ledger.waits import Waits
 from dayshift.ledger.workers import Workers
@@ -26,6 +27,7 @@ class Ledger:
         self._db = Database(url, pool_size=pool_size)
         self.tasks = Tasks(self._db)
         self.effects = Effects(self._db)
+        self.spending = Spending(self._db)
         self.conversations = Conversations(self._db)
         self.waits = Waits(self._db)
         self.workers = Workers(self._db, self.tasks)

@@ -1,4 +1,4 @@
-"""Removes what nobody needs any more: tasks past their retention, idempotency keys, idle conversations, old workers.
+"""Removes what nobody needs any more: tasks past their retention, idempotency keys, idle conversations, old workers, old sums of spending.
 
 Each step deletes in bounded pieces and skips rows that another process is deleting, so several janitors share the work. A
 step that does not come to its end leaves the rest to a turn that follows at once: an installation that ends more tasks than
@@ -33,7 +33,8 @@ class Janitor(Loop):
         self._sweep = _Sweep(services.ledger, config.conversations_interval)
 
     async def run_once(self) -> None:
-        tasks, retention = self._services.ledger.tasks, self._services.settings().retention
+        tasks, spending = self._services.ledger.tasks, self._services.ledger.spending
+        retention = self._services.settings().retention
         keep_seconds = float(duration_seconds(retention.tasks))
         history_seconds = None if retention.conversations is None else float(duration_seconds(retention.conversations))
         if monotonic_seconds() - self._partitions_at >= self._partitions_interval_seconds:  # first: they must be there
@@ -43,6 +44,7 @@ class Janitor(Loop):
         is_done = [
             await _in_pieces(lambda: tasks.drop_expired(keep_seconds, _PAGE)),
             await _in_pieces(lambda: tasks.drop_old_idempotency_keys(_PAGE)),
+            await _in_pieces(lambda: spending.drop_old(_PAGE)),
             await self._sweep.go_on(keep_seconds, history_seconds),
         ]
         if not all(is_done):

@@ -1,6 +1,8 @@
 -- name: record_effects
 -- Writes each effect whose attempt still runs; answers 'recorded', 'superseded', or 'stored' where another effect has that place.
 -- What appends to the history of the task's conversation has its result put there as well, once.
+-- What it cost ($20 to $27: the effect's place in the list, for whom, how much) is summed up with it: when it is new here, and not when
+-- a batch whose answer was lost is written again. Sums are written in one order, as two batches may meet in them.
 -- Rows are locked by themselves, see start_tasks.
 WITH wish AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::bytea[], $6::int[], $7::text[], $8::text[],
@@ -37,6 +39,25 @@ written AS (
         usage = excluded.usage, result = excluded.result
     WHERE e.id = excluded.id AND (e.status IN ('started', 'unknown') OR e.status = excluded.status)
     RETURNING e.id, e.due_at
+),
+paid AS MATERIALIZED (
+    SELECT * FROM unnest($20::int[], $21::text[], $22::text[], $23::text[], $24::int8[], $25::int8[], $26::int8[], $27::int8[])
+        AS p (n, kind, tenant, name, nano_usd, tokens, calls, unpriced)
+),
+summed AS (
+    INSERT INTO spending AS s (kind, tenant, name, hour, shard, nano_usd, tokens, calls, unpriced)
+    SELECT p.kind, p.tenant, p.name, date_trunc('hour', now()), pg_backend_pid() % 16, sum(p.nano_usd), sum(p.tokens),
+        sum(p.calls), sum(p.unpriced)
+    FROM paid p
+    JOIN met l ON l.n = p.n
+    JOIN written e ON e.id = l.id
+    LEFT JOIN effects o ON o.task_id = l.task AND o.key = l.key AND o.occurrence = l.occurrence -- as it was before
+    WHERE o.id IS NULL OR o.status IN ('started', 'unknown')
+    GROUP BY p.kind, p.tenant, p.name
+    ORDER BY p.kind, p.tenant, p.name
+    ON CONFLICT (kind, tenant, name, hour, shard) DO UPDATE SET
+        nano_usd = s.nano_usd + excluded.nano_usd, tokens = s.tokens + excluded.tokens,
+        calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced
 ),
 said AS (
     INSERT INTO conversation_messages (tenant, conversation, id, task_id, body)
