@@ -7,6 +7,7 @@
 | ALL              | `epoch N`: the plane is ready under epoch N                                          |
 |                  | `look`: keys or settings have changed                                                |
 | BREAKERS         | a breaker that has changed: `NAME|STATE|ERA|AFTER MS` (see breakers.py)               |
+| limits(ID)       | `LINE MS`: the first of the worker's own line for a limit may ask in so many ms       |
 | MAINTENANCE      | any payload: look at the plane now                                                   |
 """
 
@@ -30,6 +31,10 @@ class EventNotice(Struct, frozen=True):
 
 def worker(worker_id: str) -> str:
     return keys.WORKER_CHANNEL + worker_id
+
+
+def limits(worker_id: str) -> str:
+    return keys.LIMIT_KEYS["LIMIT_CHANNEL"] + worker_id
 
 
 def task(task_id: str) -> str:

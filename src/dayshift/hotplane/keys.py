@@ -10,6 +10,7 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:parked:PROVIDER          tasks parked until that provider is back -> wall ms when they look again; a day
     ds:{0}:breaker:PROVIDER:MODEL   state, era, counts of calls (see breakers.py); two windows, an hour where it is not closed
     ds:{0}:retries:PROVIDER         calls and retries of the last minute, in slices; two minutes
+    ds:{0}:limit:...                what a provider lets us use, the table at the end: it must outlive an epoch, as the provider's books do
     ds:{0}:all, :maintenance, :breakers, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
 
@@ -39,6 +40,17 @@ time to live: they end with what they describe, and `drop_old_epochs` removes th
     idle      idle:AGENT    zset    worker that found nothing -> turn when it went idle; entries may be stale
     policy    policy        hash    version, w:TENANT, c:TENANT (`*`: all others)
     turns     turns         hash    turn: the plane's clock of service; s:AGENTS: slots given to workers of these agents
+
+Below `limit:`, LINE is `PROVIDER` or `PROVIDER/MODEL` (where a model has limits of its own); each key has the lifetime that
+it was last written with. CREDENTIAL is an id, never a secret.
+
+    account:LINE:CREDENTIAL string  balances, concurrent calls and what is known of others; packed; a week, see _limit_accounts.lua
+    heads:LINE              hash    HEAD (WORKER/NUMBER) -> the call at the head of a worker's own line; packed; an hour
+    held:LINE               hash    RESERVATION -> state, credential, amounts; packed; an hour
+    due:LINE                zset    RESERVATION -> plane ms when it is taken back, or forgotten; an hour
+    turns:LINE              hash    v: the line's virtual time; t:TENANT -> the tenant's; an hour
+    workers                 zset    WORKER -> plane ms when its limiter was last heard
+    at:WORKER               channel `LINE MS`: the head of your line may ask in so many ms
 """
 
 from typing import Final
@@ -56,6 +68,16 @@ STATE: Final = PREFIX + "E"
 TASK_CHANNEL: Final = PREFIX + "task:"
 WORKER_CHANNEL: Final = PREFIX + "worker:"
 BREAKERS_CHANNEL: Final = PREFIX + "breakers"
+LIMIT: Final = PREFIX + "limit:"
+LIMIT_KEYS: Final = {
+    "LIMIT_ACCOUNT": LIMIT + "account:",
+    "LIMIT_HEADS": LIMIT + "heads:",
+    "LIMIT_HELD": LIMIT + "held:",
+    "LIMIT_DUE": LIMIT + "due:",
+    "LIMIT_TURNS": LIMIT + "turns:",
+    "LIMIT_WORKERS": LIMIT + "workers",
+    "LIMIT_CHANNEL": LIMIT + "at:",
+}
 
 STATE_KEYS: Final = {
     "task": "task:",
@@ -128,6 +150,7 @@ def lua_table() -> str:
         "TASK_CHANNEL": TASK_CHANNEL,
         "WORKER_CHANNEL": WORKER_CHANNEL,
         "BREAKERS_CHANNEL": BREAKERS_CHANNEL,
+        **LIMIT_KEYS,
     }
     lines = [f"local NAME = {{ {names} }}", *(f"local {name} = '{text}'" for name, text in fixed.items())]
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ and all of it may be lost at any moment (`PlaneNotReady` until it is rebuilt). I
     parked.py     who waits for a provider
     breakers.py   which providers are ill, and who may try them
     retries.py    how many retries the fleet may make
+    limits.py     what a provider lets all workers use
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from dayshift.hotplane.connection import Wire
 from dayshift.hotplane.dispatch import Dispatch
 from dayshift.hotplane.epochs import Epochs
 from dayshift.hotplane.leases import Leases
+from dayshift.hotplane.limits import Limits
 from dayshift.hotplane.parked import ParkedForProviders
 from dayshift.hotplane.retries import Retries
 from dayshift.hotplane.server_check import check_server
@@ -32,7 +34,7 @@ from dayshift.hotplane.subscription import Subscription
 AGAIN_SECONDS = 0.5
 
 
-class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders, Breakers, Retries):
+class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders, Breakers, Retries, Limits):
     """Valkey, or Redis from 7.0. Belongs to the event loop that opened it; another thread opens a plane of its own.
 
     Every method raises `PlaneAway` when no answer came within a second (the call may have been carried out: each can be

@@ -1,0 +1,185 @@
+-- The accounts of a line: what each credential may use, in up to four buckets and a number of concurrent calls.
+--
+-- Pace. In a window w a limit of L a minute lets N = L * w / 60 through. The bucket holds b = max(1, 1.5 % of N) and refills
+-- at r = (N - b) / w, so whatever moment a window begins at, b + r * w = N is the most that it admits. (Where N is below two,
+-- r is half of N / w: one unit at a time, and half as often.) A call is admitted when the bucket holds the whole of it,
+-- or is full: only a call larger than the bucket leaves a debt, of what it is larger by. So a provider whose
+-- own bucket is at least as deep as ours, and which began as full, never sees a call that it must refuse.
+--
+-- What is settled for less than was reserved comes back, also above b while anyone waits: it is the provider's as well.
+-- When nobody waits the balance is b at most.
+--
+-- Others may use the same key. What the provider says is left (`left`) is compared with what should be, by our own books,
+-- between two answers; the difference is what others use. Their rate is taken from ours in so far as the provider's
+-- bucket runs low: while it is nearly full, nobody goes short. Without such headers each 429 counts as 2 % of the limit used by
+-- others, forgotten with a half-life of 20 s.
+--
+--   account   { at, open, not_before, shape, [1..4] = { balance, others, left, left_at, used_since, depth } }
+--             at: plane ms of the balances; it may lie ahead by the horizon, when a call was granted ahead of its time
+--   shape     the limits as the newest caller has them: requests, tokens, input, output a minute, concurrent, window
+
+local LIFETIME_MS = 7 * 86400 * 1000
+local SHARE = 0.015
+local EPSILON = 1e-6
+local KINDS = 4
+local NEVER = math.huge
+local BALANCE, OTHERS, LEFT, LEFT_AT, USED, DEPTH = 1, 2, 3, 4, 5, 6
+local OTHERS_KNOWN_MS, OTHERS_FORGOTTEN_MS, HEADERS_AGE_MS = 8000, 29000, 15000
+
+local LINE = ARGV[1]
+local NOW
+do
+  local time = redis.call('TIME')
+  NOW = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000 + tonumber(ARGV[2])
+end
+
+local accounts, dirty = {}, {}
+local someone_waits = false -- set by _limit_line.lua
+
+local function pace_of(shape)
+  local pace = { burst = {}, rate = {}, limit = {} }
+  local numbers = {}
+  for number in string.gmatch(shape, '%S+') do
+    numbers[#numbers + 1] = tonumber(number)
+  end
+  local window = numbers[6]
+  for kind = 1, KINDS do
+    local limit = numbers[kind]
+    if limit > 0 then
+      local most = limit * window / 60
+      local burst = math.max(1, SHARE * most)
+      pace.limit[kind] = limit / 60000
+      pace.burst[kind] = burst
+      pace.rate[kind] = math.max(most - burst, most / 2) / window / 1000
+    end
+  end
+  pace.concurrent = numbers[5] > 0 and numbers[5] or NEVER
+  return pace
+end
+
+-- What of our rate others use at present: as much of it as the provider's bucket is low.
+local function others_rate(bucket, rate)
+  local others = bucket[OTHERS]
+  if others <= 0 then
+    return 0
+  end
+  local depth = bucket[DEPTH]
+  if depth > 0 and NOW - bucket[LEFT_AT] < HEADERS_AGE_MS then
+    others = others * math.max(0, math.min(1, (0.5 * depth - bucket[LEFT]) / (0.25 * depth)))
+  end
+  return math.min(others, 0.95 * rate)
+end
+
+-- What only 429s have told of others is forgotten.
+local function forget_others(account)
+  for kind in pairs(account.pace.burst) do
+    local bucket = account[kind]
+    if bucket[OTHERS] ~= 0 and NOW - bucket[LEFT_AT] >= HEADERS_AGE_MS then
+      bucket[OTHERS] = bucket[OTHERS] * math.exp(-math.max(0, NOW - account.at) / OTHERS_FORGOTTEN_MS)
+    end
+  end
+end
+
+local function set_rates(account)
+  account.pace.now = {}
+  for kind, rate in pairs(account.pace.rate) do
+    account.pace.now[kind] = rate - others_rate(account[kind], rate)
+  end
+end
+
+-- Brings the balances up to a moment. What refunds have lifted above the bucket stays while somebody waits.
+local function refill(account, moment)
+  local passed = math.max(0, moment - account.at)
+  for kind, burst in pairs(account.pace.burst) do
+    local bucket = account[kind]
+    local most = someone_waits and math.max(burst, bucket[BALANCE]) or burst
+    bucket[BALANCE] = math.min(most, bucket[BALANCE] + passed * account.pace.now[kind])
+  end
+  account.at = math.max(account.at, moment)
+end
+
+local function shaped(account, shape)
+  account.shape, account.pace = shape, pace_of(shape)
+  for kind = 1, KINDS do
+    if not account.pace.limit[kind] then
+      account[kind] = false
+    elseif not account[kind] then
+      account[kind] = { 0, 0, 0, 0, 0, 0 }
+    end
+  end
+end
+
+local function account_of(credential, shape)
+  local account = accounts[credential]
+  if account == nil then
+    local packed = redis.call('GET', LIMIT_ACCOUNT .. LINE .. ':' .. credential)
+    if not packed and not shape then
+      accounts[credential] = false
+      return false
+    end
+    account = packed and cmsgpack.unpack(packed) or { at = NOW, open = 0, not_before = 0, shape = '' }
+    local is_new_shape = shape and shape ~= account.shape
+    account.pace = pace_of(account.shape ~= '' and account.shape or shape)
+    if account.shape ~= '' then
+      forget_others(account)
+      set_rates(account)
+      refill(account, NOW)
+    end
+    if is_new_shape then
+      shaped(account, shape)
+      set_rates(account)
+      refill(account, NOW)
+      dirty[credential] = true
+    end
+    accounts[credential] = account
+  end
+  return account
+end
+
+-- When a call of these amounts can start on an account, if nobody else takes from it.
+local function earliest(account, amounts)
+  if account.open >= account.pace.concurrent then
+    return NEVER
+  end
+  local wait = 0
+  for kind, burst in pairs(account.pace.burst) do
+    if amounts[kind] > 0 then
+      local missing = math.min(amounts[kind], burst) - account[kind][BALANCE]
+      if missing > EPSILON then
+        wait = math.max(wait, missing / account.pace.now[kind])
+      end
+    end
+  end
+  return math.max(account.at + wait, account.not_before)
+end
+
+-- Negative amounts give back.
+local function take(account, amounts)
+  for kind in pairs(account.pace.burst) do
+    local bucket = account[kind]
+    bucket[BALANCE] = bucket[BALANCE] - amounts[kind]
+    bucket[USED] = bucket[USED] + amounts[kind]
+    if not someone_waits then
+      bucket[BALANCE] = math.min(bucket[BALANCE], account.pace.burst[kind])
+    end
+  end
+end
+
+local function copy_of(account)
+  local copy = { at = account.at, open = account.open, not_before = account.not_before, pace = account.pace }
+  for kind in pairs(account.pace.burst) do
+    copy[kind] = { account[kind][BALANCE], 0, 0, 0, 0, 0 }
+  end
+  return copy
+end
+
+local function write_accounts()
+  for credential in pairs(dirty) do
+    local account = accounts[credential]
+    local pace = account.pace
+    account.pace = nil
+    redis.call(
+      'SET', LIMIT_ACCOUNT .. LINE .. ':' .. credential, cmsgpack.pack(account), 'PX', LIFETIME_MS)
+    account.pace = pace
+  end
+end

@@ -1,0 +1,116 @@
+-- Reserve for calls of one worker's line, in its order, until one must wait; that one becomes the worker's head.
+-- KEYS  the prefix of all keys of limits
+-- ARGV  line, ms to shift the clock (tests), head, worker, shape, horizon ms; number of credentials, each credential;
+--       then for each call: id, tenant, weight, priority, ms since its arrival, longest wait ms (-1 none), tokens, input, output
+-- Reply for each call that was looked at: kind, credential's number, us, virtual time of the tenant ('' where nobody competes)
+--       kind g: granted, may start in so many us · b: busy, would wait us · w: waits, ask again in us; none behind it
+-- Promise: all or nothing over the buckets and the concurrent calls; only who stands first among those that share an account is granted;
+-- a grant takes the account at the moment that it may start, at most the horizon ahead; one that is not confirmed within a
+-- second goes back; the wait is exact unless somebody more urgent arrives, or room is made, which is pushed.
+-- include: _limit_accounts
+-- include: _limit_line
+-- include: _limit_held
+
+local HEAD, WORKER, SHAPE, HORIZON_MS = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local N_CREDENTIALS = tonumber(ARGV[7])
+local FIELDS = 9
+local A_MOMENT_MS = 10
+
+local credentials, number_of = {}, {}
+for number = 1, N_CREDENTIALS do
+  credentials[number] = ARGV[7 + number]
+  number_of[ARGV[7 + number]] = number
+end
+
+local function ask_at(at)
+  return {
+    name = HEAD, worker = WORKER, id = ARGV[at], tenant = ARGV[at + 1], weight = tonumber(ARGV[at + 2]),
+    priority = tonumber(ARGV[at + 3]), arrival = NOW - tonumber(ARGV[at + 4]), longest = tonumber(ARGV[at + 5]),
+    amounts = { 1, tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]) },
+    credentials = credentials,
+  }
+end
+
+local function grant(ask, start, credential)
+  local account = accounts[credential]
+  refill(account, start)
+  take(account, ask.amounts)
+  account.open = account.open + 1
+  dirty[credential] = true
+  local amounts = ask.amounts
+  keep(ask.id, { GRANTED, credential, amounts[1], amounts[2], amounts[3], amounts[4] }, start + UNCONFIRMED_MS)
+end
+
+-- When a call that must wait is to ask again.
+local function told_of(start, before)
+  if start == NEVER then
+    return next_lapse()
+  elseif not before then
+    return start
+  elseif before.told < NOW then
+    return math.max(start, before.told + SILENT_MS + 1)
+  end
+  return math.max(start, NOW + A_MOMENT_MS)
+end
+
+read_heads()
+local was_head = heads[HEAD] ~= nil
+if was_head then
+  heads[HEAD] = nil
+  n_heads = n_heads - 1
+end
+for _, credential in ipairs(credentials) do
+  account_of(credential, SHAPE)
+end
+local was_swept = sweep()
+local competes = n_heads > 0 or was_head
+
+local reply = {}
+local waits
+for at = 8 + N_CREDENTIALS, #ARGV, FIELDS do
+  local ask = ask_at(at)
+  local start, credential, before
+  if n_heads > 0 then
+    start, credential, before = standing(ask)
+  else
+    start, credential = soonest(ask, account_of)
+  end
+  local kind, wait
+  if not before and start - NOW <= HORIZON_MS and (ask.longest < 0 or start - NOW <= ask.longest) then
+    kind, wait = 'g', start - NOW
+    grant(ask, start, credential)
+    if competes then
+      serve(ask, accounts[credential])
+    end
+  else
+    local told = told_of(start, before)
+    wait = told - NOW
+    if ask.longest >= 0 and wait > ask.longest then
+      kind = 'b'
+    else
+      kind, waits = 'w', true
+      ask.told = told
+      keep_head(ask)
+    end
+  end
+  local virtual = competes and string.format('%.3f', tenants[ask.tenant] or 0) or ''
+  reply[#reply + 1] = kind
+  reply[#reply + 1] = credential and number_of[credential] or 0
+  reply[#reply + 1] = math.ceil(math.max(0, wait) * 1000)
+  reply[#reply + 1] = virtual
+  if waits then
+    break
+  end
+  competes = true
+end
+if was_head and not waits then
+  redis.call('HDEL', LIMIT_HEADS .. LINE, HEAD)
+end
+wake()
+write_heads()
+write_accounts()
+if #reply > 0 then
+  redis.call('EXPIRE', LIMIT_HELD .. LINE, LINE_LIFETIME_S)
+  redis.call('EXPIRE', LIMIT_DUE .. LINE, LINE_LIFETIME_S)
+end
+return reply
