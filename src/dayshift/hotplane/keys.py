@@ -11,6 +11,8 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:breaker:PROVIDER:MODEL   state, era, counts of calls (see breakers.py); two windows, an hour where it is not closed
     ds:{0}:retries:PROVIDER         calls and retries of the last minute, in slices; two minutes
     ds:{0}:limit:...                what a provider lets us use, the table at the end: it must outlive an epoch, as the provider's books do
+    ds:{0}:budget:KIND:TENANT:NAME:PERIOD:START        spent and held (see budgets.py); an hour beyond its period; `ever`: a week unused
+    ds:{0}:budget:...:holds         holds, and marks of what was settled -> wall ms when they expire; as long as the counter
     ds:{0}:all, :maintenance, :breakers, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
 
@@ -64,6 +66,7 @@ TOLD: Final = PREFIX + "told:"
 PARKED: Final = PREFIX + "parked:"
 BREAKER: Final = PREFIX + "breaker:"
 RETRIES: Final = PREFIX + "retries:"
+BUDGET: Final = PREFIX + "budget:"
 STATE: Final = PREFIX + "E"
 TASK_CHANNEL: Final = PREFIX + "task:"
 WORKER_CHANNEL: Final = PREFIX + "worker:"
@@ -145,6 +148,7 @@ def lua_table() -> str:
         "STREAM": STREAM,
         "FINISHED": FINISHED,
         "TOLD": TOLD,
+        "BUDGET": BUDGET,
         "BREAKER": BREAKER,
         "RETRIES": RETRIES,
         "TASK_CHANNEL": TASK_CHANNEL,
