@@ -2,11 +2,12 @@
 
 import httpx2
 import pytest
-from openai import AsyncOpenAI
+from openai import APIConnectionError, AsyncOpenAI
 
 from dayshift.llm.capture import streams
+from dayshift.llm.formats import sse
 from tests.llm.tape import Tape, recording
-from tests.llm.test_capture import BODY, EVENTS, URL, Provider, streamed, whole
+from tests.llm.test_capture import BODY, EVENTS, URL, Chunks, Provider, streamed, whole
 
 STREAM = {**BODY, "stream": True}
 PIECES = len(b"".join(EVENTS)) // 11
@@ -36,6 +37,40 @@ async def test_a_stream_that_breaks_is_not_recorded(breaks_at):
         async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
             assert await response.aread() == b"".join(EVENTS)
     assert provider.calls == 3
+
+
+def cut(body: bytes) -> httpx2.Response:
+    """A stream that its provider ends in good order, but before it has said all."""
+    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=Chunks(body))
+
+
+async def test_an_end_before_the_last_event_is_no_end():
+    """The SDKs would take it for the end of the answer."""
+    tape, body = Tape(), b"".join(EVENTS[:1])
+    with recording(tape, httpx2):
+        async with Provider(cut(body)).client() as client:
+            sdk = AsyncOpenAI(api_key="k", http_client=client, max_retries=0)
+            stream = await sdk.chat.completions.create(model="m", messages=BODY["messages"], stream=True)
+            with pytest.raises(APIConnectionError):
+                _read = [chunk async for chunk in stream]
+        with (
+            Provider(cut(body)).plain_client() as client,
+            pytest.raises(httpx2.ReadError, match="before the last event"),
+        ):
+            read(client)
+    assert not any(tape.kept.values())
+
+
+async def test_a_stream_without_a_bound_ends_as_an_error_of_the_library(monkeypatch):
+    monkeypatch.setattr(sse, "LONGEST_STREAM_BYTES", 1_000)
+    with recording(Tape(), httpx2):
+        for body in (EVENTS[0] * 100, b": ping\n\n" * 1_000):
+            async with Provider(cut(body)).client() as client:
+                with pytest.raises(httpx2.ReadError):
+                    async with client.stream("POST", URL, json=STREAM) as response:
+                        await response.aread()
+            with Provider(cut(body)).plain_client() as client, pytest.raises(httpx2.ReadError):
+                read(client)
 
 
 async def test_a_stream_that_its_reader_leaves_is_recorded_as_far_as_it_was_read():

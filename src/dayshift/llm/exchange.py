@@ -8,7 +8,7 @@ from msgspec import Struct
 from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats import Event, EventSplitter, Format
 from dayshift.llm.request import Question
-from dayshift.llm.verdicts import Verdict, verdict_of_event
+from dayshift.llm.verdicts import BROKEN_OFF, CONTENT_TYPE, Verdict, is_stream, verdict_of, verdict_of_event
 
 Headers: TypeAlias = list[tuple[str, str]]
 
@@ -78,6 +78,15 @@ class Incoming(Struct, kw_only=True):
     response: Any = None
     rest: Any = None
     is_over: bool = False
+
+    def verdict(self, api: Format) -> Verdict:
+        """What it means: a whole answer, or a stream as far as nobody has seen it."""
+        headers = {name.lower(): value for name, value in self.headers}
+        if self.opening is None:
+            return verdict_of(api, self.status, headers, self.body)
+        if not is_stream(self.status, headers):
+            return CONTENT_TYPE
+        return self.opening.verdict or BROKEN_OFF
 
 
 class NoAnswer(Exception):

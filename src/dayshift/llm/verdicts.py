@@ -90,6 +90,7 @@ def _never(reason: Reason) -> Verdict:
 RATE_LIMIT = Verdict(kind="limit", reason="rate_limit", may_help_elsewhere=True)
 TOO_LONG = _ill("too_long")
 BROKEN_OFF = _ill("broken_off")
+CONTENT_TYPE = _ill("content_type")
 _MALFORMED = _ill("malformed")
 _SERVER_ERROR = _ill("server_error")
 
@@ -164,7 +165,7 @@ def verdict_of(api: Format, status: int, headers: Mapping[str, str], body: bytes
 
 def is_stream(status: int, headers: Mapping[str, str]) -> bool:
     """Whether what comes is a stream of events, to be judged one by one; anything else is read whole, and judged by `verdict_of`."""
-    return 200 <= status < 300 and _content_type(headers) == "text/event-stream"
+    return 200 <= status < 300 and _content_type(headers) in ("text/event-stream", "")
 
 
 def verdict_of_event(api: Format, event: Event) -> Verdict | None:
@@ -220,7 +221,7 @@ def _of_success(api: Format, headers: Mapping[str, str], body: bytes) -> Verdict
         return TOO_LONG
     kind = _content_type(headers)
     if kind and not (kind == "application/json" or kind.endswith("+json")):
-        return _ill("content_type")
+        return CONTENT_TYPE
     said = _json_object(body)
     if said is None:
         return _MALFORMED

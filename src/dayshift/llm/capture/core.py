@@ -116,6 +116,11 @@ class Reading:
         return Answer(status=self._status, headers=self._headers, body=body, is_stream=True, is_cut=is_cut)
 
     @property
+    def has_failed(self) -> bool:
+        """Whether its latest event says why there will be no answer."""
+        return bool(self._events) and self._api.complains(self._events[-1])
+
+    @property
     def has_begun(self) -> bool:
         return bool(self._events)
 

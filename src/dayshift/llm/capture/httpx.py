@@ -58,12 +58,11 @@ class _Kinds:
     """The transports and streams of one library: its base classes are known only once it is imported."""
 
     def __init__(self, library: ModuleType) -> None:
+        errors = {"late": library.ReadTimeout, "broken": library.ReadError}
         own = {
             "library": library,
-            "async_stream": type(
-                "RecordedAsync", (AsyncStream, library.AsyncByteStream), {"late": library.ReadTimeout}
-            ),
-            "plain_stream": type("Recorded", (PlainStream, library.SyncByteStream), {}),
+            "async_stream": type("RecordedAsync", (AsyncStream, library.AsyncByteStream), errors),
+            "plain_stream": type("Recorded", (PlainStream, library.SyncByteStream), errors),
             "cut_stream": type("Cut", (CutStream, library.AsyncByteStream, library.SyncByteStream), {}),
         }
         self.async_transport = type("CapturedAsync", (_AsyncTransport, library.AsyncBaseTransport), own)

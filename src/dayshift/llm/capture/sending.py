@@ -11,6 +11,7 @@ from typing import Any
 
 from dayshift.llm.capture.core import sending
 from dayshift.llm.exchange import Headers, Incoming, LlmCall, NoAnswer, Opening, Outgoing, Patience
+from dayshift.llm.formats import StreamTooLong
 from dayshift.llm.verdicts import LONGEST_ANSWER_BYTES
 
 _PACKING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
@@ -36,6 +37,8 @@ class AsyncSender:
                     return await self._exchange(request, patience.first_token_seconds)
         except self._library.RequestError as error:
             raise NoAnswer(error) from error
+        except StreamTooLong as error:
+            raise NoAnswer(self._library.ReadError(str(error), request=request)) from None
         except TimeoutError:
             late = self._library.ReadTimeout("the provider did not answer in time", request=request)
             raise NoAnswer(late) from None
@@ -98,6 +101,8 @@ class PlainSender:
                 return Incoming(status=response.status_code, headers=headers_of(response), body=body, response=response)
         except self._library.RequestError as error:
             raise NoAnswer(error) from error
+        except StreamTooLong as error:
+            raise NoAnswer(self._library.ReadError(str(error), request=request)) from None
 
     def _whole(self, reading: Any) -> bytes:
         pieces = _Pieces(self._library, self._request)

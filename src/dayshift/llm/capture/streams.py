@@ -17,13 +17,16 @@ from typing import Any
 from dayshift.domain.effect import CallUsage
 from dayshift.llm.capture.core import Reading, Recorder
 from dayshift.llm.exchange import Reply
-from dayshift.llm.formats import Event
+from dayshift.llm.formats import Event, StreamTooLong
 
 READ_AHEAD_SECONDS = 1.0
 
 
 class _Stream:
-    """Of a call that was answered by a stream: what has come of it already, and the rest."""
+    """Of a call that was answered by a stream: what has come of it already, and the rest. `late` and `broken` are the library's errors."""
+
+    late: type[Exception]
+    broken: type[Exception]
 
     def __init__(self, recorder: Recorder, draft: Any, reading: Reading, reply: Reply) -> None:
         assert reply.incoming.opening is not None, "an answer in one piece is no stream"
@@ -38,10 +41,14 @@ class _Stream:
         return self._reply.priced(self._reading.usage)
 
     def _over(self) -> None:
-        """The provider has closed it: broken off, if that was not the end."""
+        """The provider has closed it. Raises the library's error if that was not the end, and nothing was said of an error: the SDKs
+        take any end for the answer's.
+        """
         if not self._reading.is_over:
-            self._reading.is_over = True
-            self._reply.broke_off(self._reading.usage)
+            self._broken()
+            if self._reading.has_failed:
+                return
+            raise self.broken("the provider ended its stream before the last event")
 
     def _broken(self) -> None:
         self._reading.is_over = True
@@ -56,8 +63,6 @@ class _Stream:
 
 
 class AsyncStream(_Stream):
-    late: type[Exception]
-
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             for event in self._opening.events:
@@ -65,12 +70,15 @@ class AsyncStream(_Stream):
             async for chunk in self._rest():
                 for event in self._opening.splitter.feed(chunk):
                     yield await self._handed_on(event)
+        except StreamTooLong as error:
+            self._broken()
+            raise self.broken(str(error)) from None
         except Exception:
             self._broken()
             raise
-        self._over()
         if self._opening.splitter.rest:
             yield self._opening.splitter.rest
+        self._over()
 
     async def _handed_on(self, event: Event) -> bytes:
         if self._reading.is_last(event):
@@ -106,12 +114,15 @@ class PlainStream(_Stream):
             for chunk in () if self._incoming.is_over else self._incoming.rest:
                 for event in self._opening.splitter.feed(chunk):
                     yield self._handed_on(event)
+        except StreamTooLong as error:
+            self._broken()
+            raise self.broken(str(error)) from None
         except Exception:
             self._broken()
             raise
-        self._over()
         if self._opening.splitter.rest:
             yield self._opening.splitter.rest
+        self._over()
 
     def _handed_on(self, event: Event) -> bytes:
         if self._reading.is_last(event):

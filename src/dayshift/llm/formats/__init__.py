@@ -8,7 +8,7 @@ from dayshift.llm.formats.format import Format
 from dayshift.llm.formats.openai_chat import CHAT
 from dayshift.llm.formats.openai_embeddings import EMBEDDINGS
 from dayshift.llm.formats.openai_responses import RESPONSES
-from dayshift.llm.formats.sse import Event, EventSplitter
+from dayshift.llm.formats.sse import Event, EventSplitter, StreamTooLong
 
 OPENAI = (CHAT, RESPONSES, EMBEDDINGS)
 ANTHROPIC = (MESSAGES,)
@@ -25,5 +25,6 @@ __all__ = [
     "Event",
     "EventSplitter",
     "Format",
+    "StreamTooLong",
     "unframed_complaint",
 ]

@@ -43,6 +43,10 @@ class Format(Struct, frozen=True, kw_only=True):
     complaint_in: Callable[[Body], Complaint | None]
     error_body: Callable[[str, ErrorKind], tuple[int, bytes]]
 
+    def complains(self, event: Event) -> bool:
+        """Whether an event brings an error in the place of the answer."""
+        return self.complaint_in(object_in(event.data)) is not None
+
     def usage_of(self, answer: bytes) -> CallUsage:
         """What a whole answer used; a call without tokens when it does not say."""
         return self._usage_of([answer])
