@@ -12,7 +12,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,17 @@ import msgspec
 import uvloop
 
 from dayshift import agents, telemetry
-from dayshift.config import PLACEHOLDER_KEY, Config, inherited_environment
+from dayshift.config import PLACEHOLDER_KEY, Config, inherited_environment, secret_named
 from dayshift.domain.errors import PlaneAway, WrongUse
 from dayshift.domain.events import Note
 from dayshift.domain.patience import until_answered
 from dayshift.embedded import Engines, LocalModel, running_engines, start_engines, start_local_model
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
-from dayshift.llm.capture import Addresses, capturing
-from dayshift.llm.providers import addresses_of, first_providers
+from dayshift.llm.capture import capturing
+from dayshift.llm.layer import LlmLayer
+from dayshift.llm.providers import KnownAddresses, first_providers
+from dayshift.llm.routing import Provider
 from dayshift.settings import LiveSettings, SettingsStore
 from dayshift.supervisor import Child, Command, Lifecycle, Machine, Plan, adopt, listen
 from dayshift.tasks.services import Services
@@ -233,16 +235,20 @@ async def _work(
     alone_with: str | None,
 ) -> None:
     lifecycle.watch()
-    with capturing(_addresses(config)):  # before the author's code is imported, and whatever it holds on to
-        await _run_worker(
-            config, lifecycle, file, worker_id, slots=slots, grace_seconds=grace_seconds, alone_with=alone_with
-        )
-
-
-def _addresses(config: Config) -> Callable[[], Addresses]:
     providers = first_providers(openai_base_url=config.openai_base_url, anthropic_base_url=config.anthropic_base_url)
-    addresses = addresses_of(providers)
-    return lambda: addresses
+    addresses = KnownAddresses(providers)
+    with capturing(addresses):  # before the author's code is imported, and whatever it holds on to
+        await _run_worker(
+            config,
+            lifecycle,
+            file,
+            worker_id,
+            providers=providers,
+            addresses=addresses,
+            slots=slots,
+            grace_seconds=grace_seconds,
+            alone_with=alone_with,
+        )
 
 
 async def _run_worker(
@@ -251,6 +257,8 @@ async def _run_worker(
     file: str,
     worker_id: str,
     *,
+    providers: Sequence[Provider],
+    addresses: KnownAddresses,
     slots: int,
     grace_seconds: float,
     alone_with: str | None,
@@ -264,10 +272,12 @@ async def _run_worker(
         worker_id=lambda: worker.worker_id if worker else None,
         pins=loaded.pins,
     )
-    async with opened(house):
+    house.settings.on_change(addresses.learn)
+    async with opened(house), _llm_layer(house, providers) as llm:
         worker = Worker(
             house.services,
             loaded,
+            lines=llm.line,
             heartbeat_planes=house.planes,
             spawn_quarantine=_quarantine_spawner(file, grace_seconds),
             slots=slots,
@@ -286,6 +296,23 @@ async def _run_worker(
     if worker.has_stuck_code:
         telemetry.shut_down()
         os._exit(0)  # closing the loop would wait for code that ignores its cancellation
+
+
+@contextlib.asynccontextmanager
+async def _llm_layer(house: House, providers: Sequence[Provider]) -> AsyncIterator[LlmLayer]:
+    layer = LlmLayer(
+        house.plane,
+        house.services.pushes,
+        lambda: house.settings.current,
+        providers=providers,
+        secret_named=secret_named,
+        on_back=house.services.provider_waits.is_back,
+    )
+    await layer.open()
+    try:
+        yield layer
+    finally:
+        await layer.close()
 
 
 async def _obey(lifecycle: Lifecycle, worker: Worker) -> None:

@@ -68,3 +68,25 @@ async def fails_twice(ctx: Context) -> int:
     if ctx.attempt <= 2:
         raise ValueError(f"not yet, this is attempt {ctx.attempt}")
     return ctx.attempt
+
+
+@agent(name="asks", timeout=120)
+async def asks(ctx: Context, question: str, stream: bool = False) -> str:
+    client = ctx.openai()
+    messages = [{"role": "user", "content": question}]
+    if not stream:
+        answer = await client.chat.completions.with_raw_response.create(model="smart", messages=messages)
+        return answer.headers["dayshift-target"]
+    async with await client.chat.completions.create(model="smart", messages=messages, stream=True) as events:
+        text = "".join([event.choices[0].delta.content or "" async for event in events if event.choices])
+    assert text, "a stream without a token is no answer"
+    return events.response.headers["dayshift-target"]
+
+
+@agent(name="asks_for_the_same")
+async def asks_for_the_same(ctx: Context, why: str) -> dict[str, str | None]:
+    """The same call whatever the input, at temperature 0."""
+    messages = [{"role": "user", "content": "Say hello."}]
+    raw = await ctx.openai().chat.completions.with_raw_response.create(model="smart", temperature=0, messages=messages)
+    told = {name: raw.headers.get(f"dayshift-{name}") for name in ("cached", "degraded")}
+    return {"text": "hello" if raw.parse().choices[0].message.content else None, **told}

@@ -12,6 +12,7 @@ from dayshift.agents.tools import UnknownOutcome
 from dayshift.agents.usage import CallMeter
 from dayshift.domain import clock
 from dayshift.domain.effect import CallUsage, Effect, EffectKind
+from dayshift.domain.errors import WrongUse
 from dayshift.domain.events import LlmCallEnded
 from dayshift.journal import Call, Draft, call_of_digest, unpack
 from dayshift.llm.capture import Answer, answers
@@ -91,6 +92,12 @@ class LlmCalls:
         return self._clocked(draft, question)
 
     async def send(self, call: LlmCall, send: Send) -> Reply:
+        try:
+            return await self._sent(call, send)
+        except WrongUse as wrong:
+            raise self._effects.refused(wrong.message) from None
+
+    async def _sent(self, call: LlmCall, send: Send) -> Reply:
         if self._effects.is_on_loop():
             return await self._line.answer(call, send)
         loop = asyncio.get_running_loop()  # of a thread of the agent's own, to which its client belongs
@@ -107,7 +114,10 @@ class LlmCalls:
         async def send_there(outgoing: Outgoing) -> Incoming:
             return await errands.run(partial(send, outgoing))
 
-        return self._effects.wait_for(self._line.answer(call, send_there), errands)
+        try:
+            return self._effects.wait_for(self._line.answer(call, send_there), errands)
+        except WrongUse as wrong:
+            raise self._effects.refused(wrong.message) from None
 
     async def record(self, draft: Draft, answer: Answer, usage: CallUsage) -> Answer:
         paid = self._ended(draft, usage)

@@ -14,6 +14,8 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:budget:KIND:TENANT:NAME:PERIOD:START        spent and held (see budgets.py); an hour beyond its period; `ever`: a week unused
     ds:{0}:budget:...:holds         holds, and marks of what was settled -> wall ms when they expire; as long as the counter
     ds:{0}:all, :maintenance, :breakers, :worker:WORKER, :task:TASK        push channels (see channels.py)
+    ds:{0}:answers:of:NAME          an answer that is kept; beside them :order (when each was kept), :bytes (of each), :sum
+    ds:{0}:all, :maintenance, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
 
 AGENT is what workers claim by: an agent's name, or AGENT@VERSION (domain/pins.py); only `a:AGENT` counts by the agent alone.
@@ -67,6 +69,7 @@ PARKED: Final = PREFIX + "parked:"
 BREAKER: Final = PREFIX + "breaker:"
 RETRIES: Final = PREFIX + "retries:"
 BUDGET: Final = PREFIX + "budget:"
+ANSWERS: Final = PREFIX + "answers:"
 STATE: Final = PREFIX + "E"
 TASK_CHANNEL: Final = PREFIX + "task:"
 WORKER_CHANNEL: Final = PREFIX + "worker:"
@@ -119,6 +122,10 @@ def parked(provider: str) -> str:
     return PARKED + escaped(provider)
 
 
+def answer(name: str) -> str:
+    return f"{ANSWERS}of:{name}"
+
+
 def state_root(epoch: int) -> str:
     """What every state key of an epoch starts with."""
     return f"{STATE}{epoch}:"
@@ -151,6 +158,7 @@ def lua_table() -> str:
         "BUDGET": BUDGET,
         "BREAKER": BREAKER,
         "RETRIES": RETRIES,
+        "ANSWERS": ANSWERS,
         "TASK_CHANNEL": TASK_CHANNEL,
         "WORKER_CHANNEL": WORKER_CHANNEL,
         "BREAKERS_CHANNEL": BREAKERS_CHANNEL,

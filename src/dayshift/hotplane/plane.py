@@ -12,6 +12,7 @@ and all of it may be lost at any moment (`PlaneNotReady` until it is rebuilt). I
     budgets.py    what may still be spent
     retries.py    how many retries the fleet may make
     limits.py     what a provider lets all workers use
+    answers.py    answers of providers, to be given again
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from collections.abc import Callable
 
 from dayshift.domain.errors import PlaneAway
 from dayshift.domain.events import Event
+from dayshift.hotplane.answers import Answers
 from dayshift.hotplane.breakers import Breakers
 from dayshift.hotplane.budgets import Budgets
 from dayshift.hotplane.connection import Wire
@@ -36,7 +38,7 @@ from dayshift.hotplane.subscription import Subscription
 AGAIN_SECONDS = 0.5
 
 
-class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders, Breakers, Retries, Limits, Budgets):
+class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders, Breakers, Retries, Limits, Budgets, Answers):
     """Valkey, or Redis from 7.0. Belongs to the event loop that opened it; another thread opens a plane of its own.
 
     Every method raises `PlaneAway` when no answer came within a second (the call may have been carried out: each can be

@@ -119,10 +119,20 @@ class Reply:
         self._price = price or (lambda usage: usage)
         self._settle = settle or _nothing
         self._on_settled: Callable[[Reply], None] | None = None
+        self._on_whole: Callable[[Headers, bytes], None] | None = None
 
     def when_settled(self, call: "Callable[[Reply], None]") -> None:
         """Call back when the stream has ended, however."""
         self._on_settled = call
+
+    def when_whole(self, call: Callable[[Headers, bytes], None]) -> None:
+        """Call back with a stream's headers and all its events, if it comes to its end."""
+        self._on_whole = call
+
+    def whole(self, headers: Headers, events: bytes) -> None:
+        """The stream has come to its end."""
+        if self._on_whole is not None:
+            self._on_whole(headers, events)
 
     def priced(self, usage: CallUsage) -> CallUsage:
         """The usage with what it costs."""

@@ -26,7 +26,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 class Question(Struct, frozen=True, kw_only=True):
     """`digest` is of what makes two the same; `digests`, of its parts, are compared when it is not found. `is_kept_there`: it goes on from
     something that the provider keeps, so nobody else could answer it. `adds_there`: it adds to what the provider keeps, so
-    asking twice is not as good as asking once.
+    asking twice is not as good as asking once. `is_deterministic`: it asks for the same answer each time.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Question(Struct, frozen=True, kw_only=True):
     provider: str = ""
     model: str = ""
     max_output_tokens: int | None = None
+    is_deterministic: bool = False
     last_message: Any = None
 
     def asked(self) -> Any:
@@ -72,6 +73,7 @@ def question_of(api: Format, headers: Mapping[str, str], body: bytes) -> Questio
         adds_there=bool(asked.get("conversation")),
         provider=api.provider,
         model=model if isinstance(model, str) else "",
+        is_deterministic=api.is_deterministic or asked.get("temperature") == 0,
         max_output_tokens=next((value for name in _MOST_OUTPUT if (value := number(asked, name))), None),
         last_message=_last(fields.get(api.messages_in or "")),
     )

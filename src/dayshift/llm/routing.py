@@ -30,6 +30,7 @@ from dayshift.llm.exchange import LlmCall, Outgoing, Patience
 
 Family: TypeAlias = Literal["openai", "anthropic"]
 
+CACHE_HEADER = "dayshift-cache"  # a caller's word whether an answer may be given again: ours, and no provider's
 CLIENTS_OWN = "client"  # the credential that the agent's client has put into its request
 _OF_AN_ACCOUNT = ("authorization", "x-api-key", "api-key", "openai-organization", "openai-project")
 
@@ -87,7 +88,9 @@ class Target(Struct, frozen=True, kw_only=True):
         secret = next(one.secret for one in self.credentials if one.id == credential_id)
         return Outgoing(
             url=self.base_url + call.api.path if self.is_elsewhere else None,
-            headers=self._headers(secret),
+            headers={CACHE_HEADER: None, **self._headers(secret)}
+            if CACHE_HEADER in call.headers
+            else self._headers(secret),
             body=None if self.model == call.question.model else with_model(call.body, self.model),
             patience=self.patience,
         )
@@ -104,8 +107,9 @@ class Target(Struct, frozen=True, kw_only=True):
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """The targets in their order, and what is done when one is not to be had."""
+    """The targets in their order, and what is done when one is not to be had. `name`: the model's in the settings, if it has one."""
 
+    name: str = ""
     targets: tuple[Target, ...]
     when_unavailable: tuple[Means, ...] = ("fail",)
     max_wait_seconds: float = 0.0
@@ -144,6 +148,7 @@ class Router:
             means = tuple(one for one in model.when_unavailable if one in ("park", "fail"))
             return Route(targets=(first,), when_unavailable=means or ("fail",), max_wait_seconds=model.max_wait)
         return Route(
+            name=name,
             targets=targets,
             when_unavailable=model.when_unavailable,
             max_wait_seconds=model.max_wait,

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from dayshift.agents import Agent, CallMeter, Context, Conversation, Effects, ReadFlag, bind
+from dayshift.agents import Agent, CallMeter, Context, Conversation, Effects, ReadFlag, StraightLine, bind
 from dayshift.domain import clock
 from dayshift.domain.errors import InvalidInput, Superseded
 from dayshift.domain.events import AttemptSuperseded, Fault
@@ -27,6 +27,8 @@ from dayshift.hotplane import Plane
 from dayshift.journal import AttemptJournal
 from dayshift.journal.journal import Journal
 from dayshift.ledger import Look, StartRefusal
+from dayshift.llm.asking import Caller
+from dayshift.llm.pipeline import Line
 from dayshift.llm.prices import Prices
 from dayshift.tasks.finishing import Finishing, Outcome
 from dayshift.tasks.starting import Starting
@@ -44,12 +46,14 @@ from dayshift.worker.waits import OpenWaits, Waits
 
 STACK_LIMIT_FRAMES = 30
 
+MakeLine = Callable[[Caller], Line]
+
 
 class Executor:
     """Takes attempts that hold a slot and leaves it free.
 
     `on_quarantine` runs a task that must be alone; `on_entering` hears the seconds that an attempt may take, just before
-    its code is entered.
+    its code is entered; `lines` makes the way that its LLM calls go.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Executor:
         waits: Waits,
         on_quarantine: Callable[[Attempt], Awaitable[None]],
         on_entering: Callable[[float], None] | None = None,
+        lines: MakeLine | None = None,
         is_quarantine: bool = False,
     ) -> None:
         self._plane = plane
@@ -78,6 +83,7 @@ class Executor:
         self._waits = waits
         self._on_quarantine = on_quarantine
         self._on_entering = on_entering
+        self._lines = lines
         self._is_quarantine = is_quarantine
 
     def begin(self, attempt: Attempt) -> None:
@@ -144,6 +150,7 @@ class Executor:
         journal = attempt.journal = await self._open_journal(attempt, started, strict=agent.strict)
         waits = self._waits_of(attempt, started)
         effects = Effects(journal, asyncio.get_running_loop(), waits, depth=started.depth, meter=attempt.meter)
+        line = None if self._lines is None else self._lines(_caller(started, timeout_seconds, waits))
         context = _make_context(
             started,
             timeout_seconds=timeout_seconds,
@@ -153,8 +160,11 @@ class Executor:
             conversation=conversation_of(started, self._journal, effects),
             prices=self._prices,
             flags=lambda name: flag_value(self._settings(), name, tenant=started.tenant, task_id=started.id),
+            line=line,
         )
         ending = await self._call(attempt, agent, context, arguments, on_timeout)
+        if line is not None:
+            line.close()
         await emitter.flush()
         outcome = self._judge(attempt, judge, ending, timeout_seconds, waits)
         if outcome is not None:
@@ -286,6 +296,7 @@ def _make_context(
     conversation: Conversation | None,
     prices: Prices,
     flags: ReadFlag,
+    line: Line | None,
 ) -> Context:
     return Context(
         task_id=started.id,
@@ -302,6 +313,20 @@ def _make_context(
         _effects=effects,
         _flags=flags,
         _prices=prices,
+        _line=line or StraightLine(),
+    )
+
+
+def _caller(started: Started, timeout_seconds: float, waits: AttemptWaits) -> Caller:
+    return Caller(
+        task_id=started.id,
+        agent=started.agent,
+        tenant=started.tenant,
+        user=started.user,
+        conversation=started.conversation,
+        priority=started.priority,
+        deadline_mono=clock.monotonic_seconds() + timeout_seconds,
+        wait_for_provider=waits.until_provider,
     )
 
 

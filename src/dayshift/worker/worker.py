@@ -30,7 +30,7 @@ from dayshift.worker.attempt import Attempt, StopReason
 from dayshift.worker.branches import task_factory, timeouts_noted
 from dayshift.worker.claimer import Claimer
 from dayshift.worker.draining import Drain, cancel
-from dayshift.worker.executor import Executor
+from dayshift.worker.executor import Executor, MakeLine
 from dayshift.worker.hearing import Hearing
 from dayshift.worker.heartbeat import Heartbeat, Planes
 from dayshift.worker.lease import Lease
@@ -62,6 +62,7 @@ class Worker:
         heartbeat_planes: Planes,
         spawn_quarantine: SpawnQuarantine,
         slots: int,
+        lines: MakeLine | None = None,
         lease: Lease | None = None,
         grace_seconds: float = GRACE_SECONDS,
         recycle_after_seconds: float = RECYCLE_AFTER_SECONDS,
@@ -97,6 +98,7 @@ class Worker:
             waits=self._waits,
             on_quarantine=quarantine.run,
             on_entering=alone.end_unless_finished if is_quarantine else None,
+            lines=lines,
             is_quarantine=is_quarantine,
         )
         self._claimer = Claimer(

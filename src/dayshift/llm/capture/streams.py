@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from dayshift.domain.effect import CallUsage
+from dayshift.llm.capture.answers import Answer
 from dayshift.llm.capture.core import Reading, Recorder
 from dayshift.llm.exchange import Reply
 from dayshift.llm.formats import Event, StreamTooLong
@@ -39,6 +40,12 @@ class _Stream:
 
     def _usage(self) -> CallUsage:
         return self._reply.priced(self._reading.usage)
+
+    def _ended(self) -> Answer:
+        answer = self._reading.answer()
+        self._reply.ended(self._reading.usage)
+        self._reply.whole(answer.headers, answer.body)
+        return answer
 
     def _over(self) -> None:
         """The provider has closed it. Raises the library's error if that was not the end, and nothing was said of an error: the SDKs
@@ -83,8 +90,8 @@ class AsyncStream(_Stream):
     async def _handed_on(self, event: Event) -> bytes:
         if self._reading.is_last(event):
             self._reading.is_over = True
-            self._reply.ended(self._reading.usage)
-            await self._recorder.record(self._draft, self._reading.answer(), self._usage())
+            answer = self._ended()
+            await self._recorder.record(self._draft, answer, self._usage())
         return event.raw
 
     async def _rest(self) -> AsyncIterator[bytes]:
@@ -127,8 +134,8 @@ class PlainStream(_Stream):
     def _handed_on(self, event: Event) -> bytes:
         if self._reading.is_last(event):
             self._reading.is_over = True
-            self._reply.ended(self._reading.usage)
-            self._recorder.record_here(self._draft, self._reading.answer(), self._usage())
+            answer = self._ended()
+            self._recorder.record_here(self._draft, answer, self._usage())
         return event.raw
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ Body = Mapping[str, Any]
 class Format(Struct, frozen=True, kw_only=True):
     """One API of a provider.
 
-    `path` is below the provider's address. `ignored` are the fields that do not change what is asked for. `headers` are
+    An API that `is_deterministic` answers equal calls equally. `path` is below the provider's address. `ignored` are the fields that do not change what is asked for. `headers` are
     those that do. `messages_in` names the field whose items are compared one by one. `is_last` knows the event that ends a
     stream, `is_preamble` those before its first token. `answer_in` finds the answer that a body is, or the beginning or end of it
     that an event carries; `usage_from` reads what such an answer says of tokens. `provider` speaks this API by itself; others
@@ -34,6 +34,7 @@ class Format(Struct, frozen=True, kw_only=True):
     path: str
     ignored: frozenset[str]
     headers: tuple[str, ...] = ()
+    is_deterministic: bool = False
     messages_in: str
     is_last: Callable[[Event], bool]
     is_preamble: Callable[[Event], bool] = lambda _event: False

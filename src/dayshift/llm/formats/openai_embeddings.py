@@ -9,6 +9,7 @@ EMBEDDINGS = Format(
     provider="openai",
     path="/embeddings",
     ignored=IGNORED,
+    is_deterministic=True,
     messages_in="input",
     is_last=lambda _event: False,
     usage_from=usage_from,

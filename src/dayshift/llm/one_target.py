@@ -1,0 +1,215 @@
+"""One call at one target: look at the breaker, wait for the limit, take the permit, call; and again where that may help."""
+
+import asyncio
+
+import msgspec
+
+from dayshift.domain import clock
+from dayshift.domain.effect import CallUsage
+from dayshift.domain.jitter import full_jitter
+from dayshift.llm.asking import Caller, Story
+from dayshift.llm.breakers import Open, Permit
+from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply, Send
+from dayshift.llm.interrupting import Interrupted, interrupted_by
+from dayshift.llm.limits import Ask, LimitBusy, Reservation
+from dayshift.llm.routing import Route, Target
+from dayshift.llm.shared import Shared
+from dayshift.llm.verdicts import BROKEN_OFF, Verdict, verdict_of, verdict_of_error
+
+BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 8.0
+MOST_REFUSALS = 20
+BYTES_A_TOKEN = 4
+
+
+class OneTarget:
+    """`story` is told what was tried."""
+
+    def __init__(
+        self, target: Target, *, of: Shared, route: Route, caller: Caller, call: LlmCall, send: Send, story: Story
+    ) -> None:
+        self._target = target
+        self._of = of
+        self._route = route
+        self._caller = caller
+        self._call = call
+        self._send = send
+        self._story = story
+
+    async def answer(self, *, has_next: bool, degraded: str | None = None) -> Reply | None:
+        """Its answer, or its refusal that is final. None: it is not to be had."""
+        failures = 0
+        while failures < self._target.max_attempts and self._story.refusals < MOST_REFUSALS:
+            if failures and not await self._waited_to_retry(failures):
+                break
+            turn = await self._turn(has_next=has_next)
+            if turn is None:
+                return None
+            incoming, verdict = await self._tried(*turn)
+            if incoming is not None and _is_settled(verdict, has_next=has_next):
+                return self._reply(incoming, *turn, degraded=degraded, is_ok=verdict.kind == "ok")
+            self._story.tried(self._target.name, incoming, verdict)
+            if verdict.kind == "final":
+                return None
+            if verdict.kind == "limit":
+                self._story.refusals += 1
+            else:
+                failures += 1
+        return None
+
+    async def _turn(self, *, has_next: bool) -> tuple[Reservation, Permit] | None:
+        """Leave to call: by the breaker, the limit, and the breaker again. None: not before the next target should be tried."""
+        breakers, rule = self._of.breakers, self._target.breaker
+        refusal = breakers.look(self._target.provider, self._target.model, rule)
+        if refusal is None:
+            reservation = await self._reserved(has_next=has_next)
+            if reservation is None:
+                return None
+            permit: Permit | Open | None = None
+            try:
+                permit = await breakers.permit(self._target.provider, self._target.model, rule)
+            finally:
+                if not isinstance(permit, Permit):
+                    reservation.give_back()
+            if isinstance(permit, Permit):
+                return reservation, permit
+            refusal = permit
+        self._story.passed_over(self._target.name, "its breaker is open", refusal.after_seconds)
+        return None
+
+    async def _reserved(self, *, has_next: bool) -> Reservation | None:
+        """The limit's leave. None: it would take too long, or the breaker has opened meanwhile."""
+        try:
+            async with interrupted_by(self._of.breakers.opened(self._target.provider, self._target.model)):
+                return await self._of.limiter.reserve(self._ask(has_next=has_next))
+        except LimitBusy as busy:
+            self._story.passed_over(
+                self._target.name, f"its limit is used for {busy.wait_seconds:.1f} s", busy.wait_seconds
+            )
+        except Interrupted:
+            self._story.passed_over(self._target.name, "its breaker has opened", self._target.breaker.open)
+        return None
+
+    def _ask(self, *, has_next: bool) -> Ask:
+        caller, question = self._caller, self._call.question
+        return Ask(
+            provider=self._target.provider,
+            model=self._target.model,
+            credentials=tuple(credential.id for credential in self._target.credentials),
+            limits=self._target.limits,
+            is_per_model=self._target.is_per_model,
+            agent=caller.agent,
+            tenant=caller.tenant,
+            weight=self._of.settings().tenant(caller.tenant).weight,
+            priority=caller.priority,
+            input_tokens=max(1, len(self._call.body) // BYTES_A_TOKEN),
+            max_output_tokens=question.max_output_tokens,
+            max_wait_seconds=self._route.max_wait_seconds if has_next else None,
+            deadline_mono=caller.deadline_mono,
+        )
+
+    async def _tried(self, reservation: Reservation, permit: Permit) -> tuple[Incoming | None, Verdict]:
+        """Call once, and tell limiter and breaker what came of it, but for what went well."""
+        self._story.attempts += 1
+        if self._story.asks(self._target.name):
+            self._of.retries.called(self._target.provider)
+        incoming: Incoming | None = None
+        verdict: Verdict | None = None
+        try:
+            incoming = await self._send(self._target.outgoing(self._call, reservation.credential))
+            verdict = self._judged(incoming)
+        except NoAnswer as none:
+            verdict = verdict_of_error(none.error)
+        finally:
+            if verdict is None:  # the caller was cancelled, and nobody knows what the provider counts
+                reservation.settle(input_tokens=None, output_tokens=None)
+                permit.settle(None)
+        if incoming is not None:
+            reservation.heard(dict(incoming.headers))
+        if verdict.kind != "ok":
+            self._not_ok(reservation, permit, incoming, verdict)
+        return incoming, verdict
+
+    def _not_ok(self, reservation: Reservation, permit: Permit, incoming: Incoming | None, verdict: Verdict) -> None:
+        if verdict.kind == "limit":
+            reservation.refused(
+                retry_after_seconds=verdict.retry_after_seconds, headers=dict(incoming.headers if incoming else [])
+            )
+        elif verdict.is_unsent:
+            reservation.give_back()
+        elif incoming is None:
+            reservation.settle(input_tokens=None, output_tokens=None)
+        else:
+            reservation.settle(input_tokens=0, output_tokens=0)
+        permit.settle(verdict.failed)
+
+    def _judged(self, incoming: Incoming) -> Verdict:
+        if incoming.opening is None:
+            headers = {name.lower(): value for name, value in incoming.headers}
+            return verdict_of(self._call.api, incoming.status, headers, incoming.body)
+        return incoming.opening.verdict or BROKEN_OFF
+
+    async def _waited_to_retry(self, failures: int) -> bool:
+        """Wait before another try. False: there have been enough."""
+        if not await self._of.retries.may_retry(self._target.provider):
+            return False
+        seconds = full_jitter(BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS, failures)
+        seconds = max(seconds, self._story.told_seconds or 0.0)
+        if seconds > self._caller.deadline_mono - clock.monotonic_seconds():
+            return False
+        await asyncio.sleep(seconds)
+        return True
+
+    def _reply(
+        self,
+        incoming: Incoming,
+        reservation: Reservation,
+        permit: Permit,
+        *,
+        degraded: str | None,
+        is_ok: bool,
+    ) -> Reply:
+        incoming.headers += [("dayshift-target", self._target.name), ("dayshift-attempts", str(self._story.attempts))]
+        if degraded is not None:
+            incoming.headers.append(("dayshift-degraded", degraded))
+        if not is_ok:
+            incoming.headers.append(("x-should-retry", "false"))
+            return Reply(incoming)
+        settle = _Settlement(self._of, reservation, permit)
+        if incoming.opening is None:
+            settle(self._call.api.usage_of(incoming.body), False)
+        return Reply(
+            incoming,
+            price=self._priced,
+            settle=settle,
+            patience=self._target.patience,
+            waited_seconds=reservation.waited_seconds,
+        )
+
+    def _priced(self, usage: CallUsage) -> CallUsage:
+        usage = msgspec.structs.replace(usage, provider=self._target.provider)
+        return self._of.prices.priced(usage, asked=self._target.model, base_url=self._target.base_url)
+
+
+def _is_settled(verdict: Verdict, *, has_next: bool) -> bool:
+    """Whether what came is the answer to hand on, good or bad."""
+    return verdict.kind == "ok" or (verdict.kind == "final" and not (verdict.may_help_elsewhere and has_next))
+
+
+class _Settlement:
+    """Tells limiter and breaker how a call that was answered went, once, from whichever thread."""
+
+    def __init__(self, shared: Shared, reservation: Reservation, permit: Permit) -> None:
+        self._shared = shared
+        self._reservation = reservation
+        self._permit = permit
+
+    def __call__(self, usage: CallUsage | None, is_broken: bool) -> None:
+        self._shared.on_loop(lambda: self._settle(usage, is_broken))
+
+    def _settle(self, usage: CallUsage | None, is_broken: bool) -> None:
+        is_told = usage is not None and usage.input_tokens > 0
+        self._reservation.settle(
+            input_tokens=usage.input_tokens if usage is not None and is_told else None,
+            output_tokens=usage.output_tokens if usage is not None and is_told else None,
+        )
+        self._permit.settle(is_broken)

@@ -1,0 +1,115 @@
+"""A provider that goes away under load and comes back: what the settings say of that, over real processes and real HTTP."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.fakellm.process import FakeProvider, fake_provider
+from tests.system.house import House
+
+pytestmark = pytest.mark.system
+
+QUICK = {
+    "timeouts": {"connect": 1, "first_token": 1, "idle": 1, "total": 3},
+    "breaker": {"min_calls": 5, "window": 5, "open": 1.5},
+    "max_attempts": 2,
+}
+FAULTS: dict[str, dict[str, Any]] = {
+    "500": {"status": 500},
+    "529": {"status": 529},
+    "hangs": {"fault": "hang"},
+    "breaks streams": {"fault": "reset", "fault_after_tokens": 0},
+}
+
+
+@contextlib.asynccontextmanager
+async def two_providers(house: House, **model: Any) -> AsyncIterator[tuple[FakeProvider, FakeProvider]]:
+    with fake_provider("--latency", "0.02") as primary, fake_provider("--latency", "0.02") as backup:
+        house.environment["OPENAI_BASE_URL"] = f"{primary.url}/v1"
+        await house.serve(workers=2)
+        for name, provider in (("primary", primary), ("backup", backup)):
+            told = {"format": "openai", "base_url": f"{provider.url}/v1", **QUICK}
+            await house.configure(f"providers.{name}", told)
+        await house.configure("models.smart", {"targets": ["primary/large", "backup/small"], **model})
+        await asyncio.sleep(1.0)  # a setting is in force everywhere within a second
+        yield primary, backup
+
+
+async def load(house: House, seconds: float, *, per_second: float = 20, stream: bool = False) -> list[str]:
+    """Tasks at a steady rate; their ids."""
+    ids, until = [], time.monotonic() + seconds
+    for number in itertools.count():
+        task = await house.submit("asks", {"question": f"{until} {number}?", "stream": stream})
+        ids.append(task["id"])
+        if time.monotonic() > until:
+            return ids
+        await asyncio.sleep(1 / per_second)
+    raise AssertionError
+
+
+async def served(house: House, ids: list[str]) -> Counter[str]:
+    """By which target each task was answered; all of them must have been."""
+    tasks = await house.all_ended(ids)
+    assert Counter(task["status"] for task in tasks) == {"succeeded": len(ids)}, [task["error"] for task in tasks]
+    return Counter(task["output"] for task in tasks)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_a_fallback_carries_an_outage_and_hands_back_when_it_is_over(house: House, name: str) -> None:
+    stream = name == "breaks streams"
+    async with two_providers(house) as (primary, _):
+        before = await load(house, 1.0, stream=stream)
+        assert set(await served(house, before)) == {"primary/large"}
+        primary.faults(FAULTS[name])
+        breaking = await load(house, 2.0, stream=stream)
+        await house.until(lambda: is_open(house), "the breaker open")
+        asked_before = primary.stats()["received"]
+        during = await load(house, 4.0, stream=stream)
+        asked = primary.stats()["received"] - asked_before
+        primary.faults()
+        assert set(await served(house, during)) == {"backup/small"}
+        assert asked <= 4 + 1, "while it is open the whole fleet asks less than once a second"
+        assert {"backup/small"} <= set(await served(house, breaking)) <= {"primary/large", "backup/small"}
+
+        async def is_used_again() -> bool:
+            return "primary/large" in await served(house, await load(house, 0.2, stream=stream))
+
+        await house.until(is_used_again, "the primary used again", seconds=10)
+
+
+async def is_open(house: House) -> bool:
+    return bool([line for line in house.log_events("llm.breaker") if line.get("state") == "open"])
+
+
+async def test_without_a_fallback_tasks_are_parked_and_finish_when_it_is_over(house: House) -> None:
+    async with two_providers(house, targets=["primary/large"], when_unavailable=["park"]) as (primary, _):
+        primary.faults({"status": 500})
+        ids = await load(house, 3.0)
+
+        async def all_wait() -> bool:
+            tasks = [await house.get(f"/v1/tasks/{task_id}") for task_id in ids]
+            return {task["status"] for task in tasks} == {"waiting"}
+
+        await house.until(all_wait, "all parked")
+        task = await house.get(f"/v1/tasks/{ids[-1]}")
+        assert (task["waiting_for"]["type"], task["waiting_for"]["name"]) == ("provider", "primary")
+        assert task["notice"]["code"] == "provider_unavailable"
+        assert task["notice"]["retry_at"] is not None
+        primary.faults()
+        assert await served(house, ids) == {"primary/large": len(ids)}
+
+
+async def test_without_a_fallback_kept_answers_are_given_and_marked(house: House) -> None:
+    model = {"targets": ["primary/large"], "when_unavailable": ["cached"], "cache": {"ttl": 0.1}}
+    async with two_providers(house, **model) as (primary, _):
+        first = await house.submit("asks_for_the_same", "once")
+        assert (await house.ended(first["id"]))["output"] == {"text": "hello", "cached": None, "degraded": None}
+        primary.faults({"status": 500})
+        again = await house.submit("asks_for_the_same", "twice")
+        assert (await house.ended(again["id"]))["output"] == {"text": "hello", "cached": "stale", "degraded": "cached"}
