@@ -120,9 +120,10 @@ def test_an_absurd_count_does_not_pass():
 def test_every_recorded_answer_that_says_its_usage_is_understood(name):
     read = 0
     for exchange in _answered(EXCHANGES / name):
-        api = ADDRESSES.format_of(exchange["method"], httpx2.URL(exchange["url"]))
-        if api is None:
+        called = ADDRESSES.call_of(exchange["method"], httpx2.URL(exchange["url"]))
+        if called is None:
             continue
+        _, api = called
         answer = exchange["response"]
         is_stream = isinstance(answer, str)
         usage = (

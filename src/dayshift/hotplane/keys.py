@@ -13,9 +13,8 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:limit:...                what a provider lets us use, the table at the end: it must outlive an epoch, as the provider's books do
     ds:{0}:budget:KIND:TENANT:NAME:PERIOD:START        spent and held (see budgets.py); an hour beyond its period; `ever`: a week unused
     ds:{0}:budget:...:holds         holds, and marks of what was settled -> wall ms when they expire; as long as the counter
-    ds:{0}:all, :maintenance, :breakers, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:answers:of:NAME          an answer that is kept; beside them :order (when each was kept), :bytes (of each), :sum
-    ds:{0}:all, :maintenance, :worker:WORKER, :task:TASK        push channels (see channels.py)
+    ds:{0}:all, :maintenance, :breakers, :worker:WORKER, :task:TASK        push channels (see channels.py)
     ds:{0}:E<epoch>:...             state, the table below; one epoch's keys are never read by another
 
 AGENT is what workers claim by: an agent's name, or AGENT@VERSION (domain/pins.py); only `a:AGENT` counts by the agent alone.
