@@ -200,6 +200,14 @@ async def test_a_probe_that_is_given_up_before_its_answer_came_is_free_for_other
         (await probe_of(other)).settle(None)
 
 
+async def test_a_probe_that_nobody_settles_is_free_once_it_is_dropped(one, other):
+    await fail(one)
+    await opened(one, other)
+    await probe_of(one)  # and forgotten
+    async with asyncio.timeout(3):
+        (await probe_of(other)).settle(None)
+
+
 async def test_a_long_probe_keeps_its_right(one, other, monkeypatch):
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.2)
     await fail(one)

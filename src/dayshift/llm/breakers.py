@@ -22,8 +22,6 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Protocol
 
-from msgspec import Struct
-
 from dayshift.domain import ids
 from dayshift.domain.breaker import Admission, Breaker, Refusal
 from dayshift.domain.clock import monotonic_seconds
@@ -31,12 +29,14 @@ from dayshift.domain.errors import DayshiftError
 from dayshift.domain.events import Fault
 from dayshift.domain.provider_settings import BreakerSettings
 from dayshift.hotplane import BreakerName, Plane, ProbeOutcome, breaker_pushed, channels
+from dayshift.llm.breaker_reports import BreakerReports
 from dayshift.llm.breaker_view import BreakerView
+from dayshift.llm.permits import Open, Permit
 from dayshift.telemetry import emit
 
 LOOK_SECONDS = 1.0
-FLUSH_SECONDS = 0.15
 FORGET_SECONDS = 600.0
+WHERE = "llm.breakers"
 
 
 class Hearing(Protocol):
@@ -49,26 +49,6 @@ class Hearing(Protocol):
     def on_reconnected(self, callback: Callable[[], None]) -> None: ...
 
 
-class Open(Struct, frozen=True):
-    """No call now; after so many seconds it is worth while to ask again."""
-
-    after_seconds: float
-
-
-class Permit:
-    """The right to make one call. To be settled once, from any thread; again is harmless."""
-
-    def __init__(self, settle: Callable[[bool | None], None], *, is_probe: bool = False) -> None:
-        self.is_probe = is_probe
-        self._settle: Callable[[bool | None], None] | None = settle
-
-    def settle(self, failed: bool | None) -> None:
-        """How it went. None says nothing about the provider: the call was given up, or refused for a reason of its own."""
-        settle, self._settle = self._settle, None
-        if settle is not None:
-            settle(failed)
-
-
 class Breakers:
     """Of one event loop: that in which it was opened."""
 
@@ -78,31 +58,27 @@ class Breakers:
         self._views: dict[BreakerName, BreakerView] = {}
         self._on_closed: list[Callable[[str, str], None]] = []
         self._is_away = False
-        self._to_flush: set[BreakerView] = set()
-        self._flush = asyncio.Event()
-        self._flush_timer: asyncio.TimerHandle | None = None
+        self._reports = BreakerReports(plane, self._be_away)
         self._look_now = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._telling: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
 
     async def open(self) -> None:
         """Hear what the fleet says, and begin to look."""
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self._spawn(self._keep_reporting(), "llm.breakers.report")
-        self._spawn(self._keep_looking(), "llm.breakers.look")
+        self._loops = [_spawned(self._reports.keep_reporting()), _spawned(self._keep_looking())]
         self._hearing.on_reconnected(self._look_now.set)
         await self._hearing.listen(channels.BREAKERS, self._hear)
 
     async def close(self) -> None:
         """Hear and tell nothing more, and free the probes that are held; closing twice is safe."""
         self._hearing.leave(channels.BREAKERS, self._hear)
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
-        running, self._running = self._running, set()
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        loops, self._loops = self._loops, []
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, *self._telling, return_exceptions=True)
         for view in self._views.values():
             if view.probe and not self._is_away:
                 await self._tell_probe(view, view.probe, "nothing")
@@ -163,7 +139,7 @@ class Breakers:
         try:
             word, seen = await self._plane.ask_permit(view.name, token)
         except asyncio.CancelledError:  # the permit may have been given all the same
-            self._spawn(self._tell_probe(view, token, "nothing"), "llm.breakers.probe")
+            self._tell_soon(view, token, "nothing")
             raise
         view.hear(seen, asked_at_mono=asked_at_mono)
         if word == "wait":
@@ -183,18 +159,18 @@ class Breakers:
         return Permit(lambda failed: self._in_loop(_settle_alone, *admission, failed), is_probe=answer.is_probe)
 
     def _settle(self, view: BreakerView, era: int, failed: bool | None) -> None:
-        if failed is None or view.alone is not None or not view.count(era, failed=failed):
-            return
-        self._to_flush.add(view)
-        if failed:
-            self._flush.set()
-        elif self._flush_timer is None and self._loop is not None:
-            self._flush_timer = self._loop.call_later(FLUSH_SECONDS, self._flush.set)
+        if failed is not None:
+            self._reports.count(view, era, failed=failed)
 
     def _settle_probe(self, view: BreakerView, token: str, failed: bool | None) -> None:
         outcome: ProbeOutcome = "nothing" if failed is None else "failed" if failed else "well"
-        if not self._is_away:
-            self._spawn(self._tell_probe(view, token, outcome), "llm.breakers.probe")
+        if self._loops and not self._is_away:  # closing frees what is held
+            self._tell_soon(view, token, outcome)
+
+    def _tell_soon(self, view: BreakerView, token: str, outcome: ProbeOutcome) -> None:
+        task = _spawned(self._tell_probe(view, token, outcome))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def _tell_probe(self, view: BreakerView, token: str, outcome: ProbeOutcome) -> None:
         if view.probe == token:
@@ -206,27 +182,6 @@ class Breakers:
             self._be_away()
         else:
             view.hear(seen, asked_at_mono=asked_at_mono)
-
-    async def _keep_reporting(self) -> None:
-        while True:
-            await self._flush.wait()
-            self._flush.clear()
-            if self._flush_timer is not None:
-                self._flush_timer.cancel()
-                self._flush_timer = None
-            views, self._to_flush = [view for view in self._to_flush if view.has_counted], set()
-            if views and not self._is_away:
-                await self._report(views)
-
-    async def _report(self, views: list[BreakerView]) -> None:
-        asked_at_mono = monotonic_seconds()
-        try:
-            replies = await self._plane.report_calls([view.counted() for view in views])
-        except DayshiftError:
-            self._be_away()
-        else:
-            for view, seen in zip(views, replies, strict=True):
-                view.hear(seen, asked_at_mono=asked_at_mono)
 
     async def _keep_looking(self) -> None:
         while True:
@@ -275,27 +230,29 @@ class Breakers:
 
     def _tell_closed(self, name: BreakerName) -> None:
         for callback in self._on_closed:
-            callback(name.provider, name.model)
+            try:
+                callback(name.provider, name.model)
+            except Exception as error:  # noqa: BLE001 - it must not end the loop that looks
+                emit(Fault.of(WHERE, error))
 
     def _in_loop(self, call: Callable[..., None], *arguments: Any) -> None:
         if self._loop is None or threading.get_ident() == self._thread:
             call(*arguments)
-        else:
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], where: str) -> None:
-        """Run it as nobody's: it is no branch of the task whose call it belongs to."""
-        task = asyncio.create_task(_reported(work, where), name=where, context=Context())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
 
 
 def _settle_alone(alone: Breaker, admission: Admission, failed: bool | None) -> None:
     alone.settle(admission, failed=failed)
 
 
-async def _reported(work: Coroutine[Any, Any, None], where: str) -> None:
+def _spawned(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Run it as nobody's: it is no branch of the task whose call it belongs to."""
+    return asyncio.create_task(_reported(work), name=WHERE, context=Context())
+
+
+async def _reported(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except Exception as error:  # noqa: BLE001 - nobody awaits this: the report is the handling
-        emit(Fault.of(where, error))
+        emit(Fault.of(WHERE, error))
