@@ -11,7 +11,8 @@ import msgspec
 
 from dayshift.domain.provider_settings import BreakerSettings
 from dayshift.hotplane import Plane
-from dayshift.llm.breakers import Breakers, Permit
+from dayshift.llm.breakers import Breakers
+from dayshift.llm.permits import Permit
 from dayshift.tasks.pushes import Pushes
 
 NAME = ("openai", "gpt-5")

@@ -8,10 +8,10 @@ from dayshift.domain import clock
 from dayshift.domain.effect import CallUsage
 from dayshift.domain.jitter import full_jitter
 from dayshift.llm.asking import Caller, Story
-from dayshift.llm.breakers import Open, Permit
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply, Send
 from dayshift.llm.interrupting import Interrupted, interrupted_by
 from dayshift.llm.limits import Ask, LimitBusy, Reservation
+from dayshift.llm.permits import Open, Permit
 from dayshift.llm.routing import Route, Target
 from dayshift.llm.shared import Shared
 from dayshift.llm.verdicts import BROKEN_OFF, Verdict, verdict_of, verdict_of_error
