@@ -103,3 +103,11 @@ async def sleeps_until(ctx: Context, unix: float) -> float:
     """Sleep until a common moment; how many seconds later it was awake again."""
     await ctx.sleep(max(1.0, unix - ctx.now().timestamp()))
     return time.time() - unix
+
+
+@agent(name="open_loop", timeout=600)
+async def open_loop(count: int, per_second: float) -> list[float]:
+    """LLM calls that leave when they are due; the milliseconds of each."""
+    from benchmarks.calling import calls
+
+    return await calls(count, per_second)
