@@ -47,6 +47,7 @@ class LlmCalls:
         self._prices = prices
         self._agent = agent
         self._begun: dict[str, tuple[float, Question]] = {}
+        self._waited_seconds: dict[int, float] = {}  # by the question's identity: two may be equal
         self._begun_once: set[str] = set()
         self._retracted: dict[bytes, Draft] = {}  # begun, and to be tried again
 
@@ -93,7 +94,7 @@ class LlmCalls:
 
     async def send(self, call: LlmCall, send: Send) -> Reply:
         try:
-            return await self._sent(call, send)
+            return self._waited(call, await self._sent(call, send))
         except WrongUse as wrong:
             raise self._effects.refused(wrong.message) from None
 
@@ -115,9 +116,14 @@ class LlmCalls:
             return await errands.run(partial(send, outgoing))
 
         try:
-            return self._effects.wait_for(self._line.answer(call, send_there), errands)
+            return self._waited(call, self._effects.wait_for(self._line.answer(call, send_there), errands))
         except WrongUse as wrong:
             raise self._effects.refused(wrong.message) from None
+
+    def _waited(self, call: LlmCall, reply: Reply) -> Reply:
+        if reply.waited_seconds:
+            self._waited_seconds[id(call.question)] = reply.waited_seconds
+        return reply
 
     async def record(self, draft: Draft, answer: Answer, usage: CallUsage) -> Answer:
         paid = self._ended(draft, usage)
@@ -162,7 +168,10 @@ class LlmCalls:
     def _ended(self, draft: Draft, usage: CallUsage, outcome: str = "ok") -> CallUsage:
         """The call is over: count it, and say what it cost."""
         (begun_mono, question), ended_mono = self._begun.pop(draft.id), clock.monotonic_seconds()
-        self._meter.add(begun_mono, ended_mono)
+        sent_mono = begun_mono + self._waited_seconds.pop(id(question), 0.0)
+        if sent_mono > begun_mono:
+            self._meter.add_wait(begun_mono, sent_mono)
+        self._meter.add(sent_mono, ended_mono)
         paid = self._prices.priced(usage, asked=question.model) if usage.llm_calls else usage
         emit(
             LlmCallEnded(
@@ -170,7 +179,7 @@ class LlmCalls:
                 model=paid.model or question.model,
                 agent=self._agent,
                 outcome=outcome,
-                duration_seconds=ended_mono - begun_mono,
+                duration_seconds=ended_mono - sent_mono,
                 input_tokens=paid.input_tokens,
                 cached_tokens=paid.cached_tokens,
                 output_tokens=paid.output_tokens,

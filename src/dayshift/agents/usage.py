@@ -1,7 +1,7 @@
-"""Where an attempt's time went: in a provider's hands, waiting for commits, in tools and steps.
+"""Where an attempt's time went: in a provider's hands, waiting for its limit, waiting for commits, in tools and steps.
 
-The three overlap: a step asks a model, a branch commits while another one is in a tool. Each moment is counted once, for the
-first of the three that holds it in this order, so that together with the rest they make the attempt's running time.
+The four overlap: a step asks a model, a branch commits while another one is in a tool. Each moment is counted once, for the
+first of the four that holds it in this order, so that together with the rest they make the attempt's running time.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,21 @@ Interval = tuple[float, float]
 class CallMeter:
     """Of one attempt. Used from the event loop and from threads: what is added is added at once."""
 
-    __slots__ = ("_calls", "_commits", "_work")
+    __slots__ = ("_calls", "_commits", "_waits", "_work")
 
     def __init__(self) -> None:
         self._calls: list[Interval] = []
+        self._waits: list[Interval] = []
         self._commits: list[Interval] = []
         self._work: list[Interval] = []
 
     def add(self, started_mono: float, ended_mono: float) -> None:
         """Count an LLM call."""
         self._calls.append((started_mono, ended_mono))
+
+    def add_wait(self, started_mono: float, ended_mono: float) -> None:
+        """Count the wait for a provider's limit."""
+        self._waits.append((started_mono, ended_mono))
 
     def add_commit(self, started_mono: float, ended_mono: float) -> None:
         """Count the wait for an effect's commit."""
@@ -45,14 +50,20 @@ class CallMeter:
         return _covered(self._calls)
 
     @property
+    def wait_seconds(self) -> float:
+        """The time in which a limit was waited for and no call was under way."""
+        return _covered(self._calls + self._waits) - self.seconds
+
+    @property
     def ledger_seconds(self) -> float:
-        """The time in which a commit was waited for and no call was under way."""
-        return _covered(self._calls + self._commits) - self.seconds
+        """The time in which a commit was waited for, and none of those before."""
+        return _covered(self._calls + self._waits + self._commits) - self.seconds - self.wait_seconds
 
     @property
     def tools_seconds(self) -> float:
         """The time in a tool or a step, and in none of the others."""
-        return _covered(self._calls + self._commits + self._work) - self.seconds - self.ledger_seconds
+        all_of_them = _covered(self._calls + self._waits + self._commits + self._work)
+        return all_of_them - self.seconds - self.wait_seconds - self.ledger_seconds
 
 
 def _covered(intervals: list[Interval]) -> float:

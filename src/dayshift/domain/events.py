@@ -103,6 +103,22 @@ class ToolBreakerChanged(Event, frozen=True, kw_only=True):
     state: str
 
 
+class LlmLimitWaited(Event, frozen=True, kw_only=True):
+    """A call had its turn under a provider's limit, after that time."""
+
+    provider: str
+    seconds: float
+
+
+class LlmDegraded(Event, frozen=True, kw_only=True):
+    """A call was not answered as its model's first target would have. `how`: fallback, cached, park, fail."""
+
+    provider: str
+    model: str
+    how: str
+    reason: str
+
+
 class BreakerChanged(Event, frozen=True, kw_only=True):
     """The breaker of a provider's model, as this process sees it. `state`: closed, open, half-open. `is_shared`: as the whole
     fleet has it; otherwise this process is alone, without the hot plane.

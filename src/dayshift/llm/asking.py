@@ -32,6 +32,7 @@ class Story:
         self.attempts = 0
         self._asked: set[str] = set()
         self.refusals = 0
+        self.waited_seconds = 0.0
         self.last: Incoming | None = None
         self.reasons: dict[str, str] = {}
         self.again_seconds: float | None = None

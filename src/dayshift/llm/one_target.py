@@ -6,6 +6,7 @@ import msgspec
 
 from dayshift.domain import clock
 from dayshift.domain.effect import CallUsage
+from dayshift.domain.events import LlmLimitWaited
 from dayshift.domain.jitter import full_jitter
 from dayshift.llm.asking import Caller, Story
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply, Send
@@ -15,6 +16,7 @@ from dayshift.llm.permits import Open, Permit
 from dayshift.llm.routing import Route, Target
 from dayshift.llm.shared import Shared
 from dayshift.llm.verdicts import BROKEN_OFF, Verdict, verdict_of, verdict_of_error
+from dayshift.telemetry import emit
 
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 8.0
 MOST_REFUSALS = 20
@@ -80,7 +82,8 @@ class OneTarget:
         """The limit's leave. None: it would take too long, or the breaker has opened meanwhile."""
         try:
             async with interrupted_by(self._of.breakers.opened(self._target.provider, self._target.model)):
-                return await self._of.limiter.reserve(self._ask(has_next=has_next))
+                reservation = await self._of.limiter.reserve(self._ask(has_next=has_next))
+            return self._waited(reservation)
         except LimitBusy as busy:
             self._story.passed_over(
                 self._target.name, f"its limit is used for {busy.wait_seconds:.1f} s", busy.wait_seconds
@@ -88,6 +91,11 @@ class OneTarget:
         except Interrupted:
             self._story.passed_over(self._target.name, "its breaker has opened", self._target.breaker.open)
         return None
+
+    def _waited(self, reservation: Reservation) -> Reservation:
+        emit(LlmLimitWaited(provider=self._target.provider, seconds=reservation.waited_seconds))
+        self._story.waited_seconds += reservation.waited_seconds
+        return reservation
 
     def _ask(self, *, has_next: bool) -> Ask:
         caller, question = self._caller, self._call.question
@@ -182,7 +190,7 @@ class OneTarget:
             price=self._priced,
             settle=settle,
             patience=self._target.patience,
-            waited_seconds=reservation.waited_seconds,
+            waited_seconds=self._story.waited_seconds,
         )
 
     def _priced(self, usage: CallUsage) -> CallUsage:

@@ -14,7 +14,9 @@ from it, and the call waits for its turn again, or goes on to the next target if
 how many tries, and whether it is what was asked for; and `x-should-retry: false`, as whatever helps has been tried.
 """
 
+from dayshift.domain.events import LlmDegraded
 from dayshift.domain.jitter import full_jitter
+from dayshift.domain.provider_settings import Means
 from dayshift.llm.asking import Caller, Story
 from dayshift.llm.exchange import Incoming, LlmCall, Reply, Send
 from dayshift.llm.formats.format import object_in
@@ -22,6 +24,7 @@ from dayshift.llm.one_target import OneTarget
 from dayshift.llm.routing import Route, Target
 from dayshift.llm.shared import Shared
 from dayshift.llm.synthesized import no_answer
+from dayshift.telemetry import emit
 
 
 class Line:
@@ -75,9 +78,16 @@ class _Asking:
             elif means == "cached":
                 reply = await self._of.cache.stale(self._route, self._caller.tenant, self._call)
             elif means == "park":
+                self._tell(means)
                 await self._parked()
                 return None
+            if reply is not None:
+                self._tell(means)
         return reply or self._failure()
+
+    def _tell(self, how: Means) -> None:
+        first = self._route.targets[0]
+        emit(LlmDegraded(provider=first.provider, model=first.model, how=how, reason=self._story.text))
 
     async def _from_others(self, others: list[Target]) -> Reply | None:
         for number, target in enumerate(others, 1):
@@ -107,6 +117,7 @@ class _Asking:
 
     def _failure(self) -> Reply:
         """No target has answered: the last thing that one of them said, or else that none said anything."""
+        self._tell("fail")
         last, story = self._story.last, self._story
         if last is None or last.status < 400 or object_in(last.body) == {}:
             message = f"dayshift: {self._call.question.name}: no target could answer ({story.text})"

@@ -2,11 +2,16 @@
 
 import msgspec
 
+from dayshift.agents import CallMeter
 from dayshift.domain import clock
 from dayshift.domain.effect import EffectKind
 from dayshift.domain.task import Started, Timing
 from dayshift.tasks.finishing import Outcome
 from dayshift.worker.attempt import Attempt
+
+
+def _elsewhere_seconds(meter: CallMeter) -> float:
+    return meter.seconds + meter.wait_seconds + meter.ledger_seconds + meter.tools_seconds
 
 
 def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcome:
@@ -25,11 +30,10 @@ def with_figures(outcome: Outcome, attempt: Attempt, started: Started) -> Outcom
         queued=before.queued + max(0.0, waited_seconds),
         starting=before.starting + (entered_mono - attempt.claimed_mono),
         llm=before.llm + meter.seconds,
-        llm_wait=before.llm_wait,
+        llm_wait=before.llm_wait + meter.wait_seconds,
         tools=before.tools + meter.tools_seconds,
         ledger=before.ledger + meter.ledger_seconds,
-        own=before.own
-        + max(0.0, ended_mono - entered_mono - meter.seconds - meter.ledger_seconds - meter.tools_seconds),
+        own=before.own + max(0.0, ended_mono - entered_mono - _elsewhere_seconds(meter)),
         total=max(0.0, (now - started.created_at).total_seconds()),
     )
     return msgspec.structs.replace(

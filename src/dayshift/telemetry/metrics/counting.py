@@ -38,6 +38,8 @@ class Counting:
         self._slots = self._gauge(board, table.WORKER_SLOTS)
         self._lag = self._gauge(board, table.LOOP_LAG)
         self._breakers = self._gauge(board, table.BREAKER_STATE)
+        self._limit_wait = self._histogram(board, table.LLM_LIMIT_WAIT)
+        self._degraded = self._counter(board, table.LLM_DEGRADED)
 
     def subscribe(self) -> list[Callable[[], None]]:
         return [
@@ -54,6 +56,8 @@ class Counting:
             subscribe(e.DepthMeasured, self._on_depth),
             subscribe(e.TasksStranded, self._on_stranded),
             subscribe(e.WorkerSlots, self._on_slots),
+            subscribe(e.LlmLimitWaited, lambda event: self._limit_wait.observe((event.provider,), event.seconds)),
+            subscribe(e.LlmDegraded, lambda event: self._degraded.add((event.how,))),
             subscribe(e.BreakerChanged, self._on_breaker),
             subscribe(e.LoopLag, lambda event: self._lag.set((), event.lag_seconds)),
             subscribe(e.DependencyLost, lambda event: self._errors.add((event.dependency, "away"))),

@@ -101,6 +101,19 @@ LLM_UNPRICED = Metric(
     ("provider", "model", "agent"),
     "Answers that nobody knows the price of: they are not in the cost.",
 )
+LLM_LIMIT_WAIT = Metric(
+    "dayshift_llm_limit_wait_seconds",
+    "histogram",
+    ("provider",),
+    "How long calls waited for their turn under a provider's limit.",
+    TASK_SECONDS,
+)
+LLM_DEGRADED = Metric(
+    "dayshift_llm_degraded_total",
+    "counter",
+    ("how",),
+    "Calls that their model's first target did not answer. `how`: fallback, cached, park, fail.",
+)
 BREAKER_STATE = Metric(
     "dayshift_breaker_state",
     "max",
