@@ -243,6 +243,19 @@ async def test_without_retries_left_the_next_target_is_asked_at_once(house):
     assert house.asked == ["one", "two"]
 
 
+async def test_a_provider_that_wants_to_be_left_alone_is_left_for_the_next(house):
+    house.answers["one"] = [refusal(503, [("retry-after", "120")])]
+    assert (await house.ask()).incoming.status == 200
+    assert house.asked == ["one", "two"]
+
+
+async def test_a_stream_of_another_content_type_is_no_stream(house):
+    page = msgspec.structs.replace(streamed(TOKEN), headers=[("content-type", "text/plain")])
+    house.answers["one"] = [page]
+    reply = await house.ask(stream=True)
+    assert (house.asked[-1], reply.incoming.status) == ("two", 200)
+
+
 async def test_what_is_refused_everywhere_is_handed_on(house):
     house.answers["one"] = [refusal(400, code="invalid")]
     reply = await house.ask()

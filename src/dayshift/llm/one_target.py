@@ -15,7 +15,7 @@ from dayshift.llm.limits import Ask, LimitBusy, Reservation
 from dayshift.llm.permits import Open, Permit
 from dayshift.llm.routing import Route, Target
 from dayshift.llm.shared import Shared
-from dayshift.llm.verdicts import BROKEN_OFF, Verdict, verdict_of, verdict_of_error
+from dayshift.llm.verdicts import Verdict, verdict_of_error
 from dayshift.telemetry import emit
 
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 8.0
@@ -41,7 +41,7 @@ class OneTarget:
         """Its answer, or its refusal that is final. None: it is not to be had."""
         failures = 0
         while failures < self._target.max_attempts and self._story.refusals < MOST_REFUSALS:
-            if failures and not await self._waited_to_retry(failures):
+            if failures and not await self._waited_to_retry(failures, has_next=has_next):
                 break
             turn = await self._turn(has_next=has_next)
             if turn is None:
@@ -124,7 +124,7 @@ class OneTarget:
         verdict: Verdict | None = None
         try:
             incoming = await self._send(self._target.outgoing(self._call, reservation.credential))
-            verdict = self._judged(incoming)
+            verdict = incoming.verdict(self._call.api)
         except NoAnswer as none:
             verdict = verdict_of_error(none.error)
         finally:
@@ -150,14 +150,12 @@ class OneTarget:
             reservation.settle(input_tokens=0, output_tokens=0)
         permit.settle(verdict.failed)
 
-    def _judged(self, incoming: Incoming) -> Verdict:
-        if incoming.opening is None:
-            headers = {name.lower(): value for name, value in incoming.headers}
-            return verdict_of(self._call.api, incoming.status, headers, incoming.body)
-        return incoming.opening.verdict or BROKEN_OFF
-
-    async def _waited_to_retry(self, failures: int) -> bool:
-        """Wait before another try. False: there have been enough."""
+    async def _waited_to_retry(self, failures: int, *, has_next: bool) -> bool:
+        """Wait before another try. False: there have been enough, or the provider wants to be left alone for longer than it takes
+        to ask the next.
+        """
+        if has_next and (self._story.told_seconds or 0.0) > self._route.max_wait_seconds:
+            return False
         if not await self._of.retries.may_retry(self._target.provider):
             return False
         seconds = full_jitter(BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS, failures)
