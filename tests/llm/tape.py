@@ -59,10 +59,10 @@ class Tape:
         self.after.append("begun")
         return self.begin(question)
 
-    async def send(self, call: LlmCall, send: Send) -> Reply:
+    async def send(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:
         return Reply(await send(Outgoing()))
 
-    def send_here(self, call: LlmCall, send: SendHere) -> Reply:
+    def send_here(self, call: LlmCall, send: SendHere, broken: Reply | None = None) -> Reply:
         return Reply(send(Outgoing()))
 
     async def record(self, draft: Question, answer: Answer, usage: Usage) -> Answer:

@@ -170,7 +170,7 @@ class House:
             ),
         )
 
-    async def ask(self, api=CHAT, headers=None, **fields):
+    async def ask(self, api=CHAT, headers=None, broken=None, **fields):
         body = msgspec.json.encode({"model": "smart", "messages": [], **fields})
         call = LlmCall(
             provider="openai",
@@ -180,7 +180,7 @@ class House:
             headers=headers or {},
             body=body,
         )
-        return await self.line.answer(call, self.send)
+        return await self.line.answer(call, self.send, broken)
 
     async def send(self, outgoing):
         name = "two" if (outgoing.url or "").startswith(TWO) else "one"
@@ -500,3 +500,18 @@ async def test_an_old_answer_is_given_only_when_nobody_is_there_and_is_marked(mo
     stale = headers_of(await house.ask(temperature=0))
     assert (stale["dayshift-cached"], stale["dayshift-degraded"]) == ("stale", "cached")
     assert (await house.ask(temperature=0.5)).incoming.status == 503
+
+
+async def test_a_broken_stream_begins_anew_elsewhere_where_the_settings_say_so(monkeypatch):
+    house = House(monkeypatch, settings(on_broken_stream="restart"))
+    house.answers = {name: [streamed(ROLE, TOKEN)] for name in ("one", "two")}
+    first = await house.ask(stream=True)
+    second = await house.ask(stream=True, broken=first)
+    third = await house.ask(stream=True, broken=second)
+    assert house.asked == ["one", "two", "one"]
+    assert [reply.may_restart for reply in (first, second, third)] == [True, True, False]
+
+
+async def test_by_default_a_broken_stream_is_the_callers(house):
+    house.answers["one"] = [streamed(ROLE, TOKEN)]
+    assert not (await house.ask(stream=True)).may_restart

@@ -1,10 +1,13 @@
 """How a stream can end: by itself, by the provider, by its reader."""
 
+import asyncio
+
 import httpx2
 import pytest
 from openai import APIConnectionError, AsyncOpenAI
 
 from dayshift.llm.capture import streams
+from dayshift.llm.exchange import Outgoing, Reply
 from dayshift.llm.formats import sse
 from tests.llm.tape import Tape, recording
 from tests.llm.test_capture import BODY, EVENTS, URL, Chunks, Provider, streamed, whole
@@ -140,3 +143,44 @@ async def test_an_answer_in_one_piece_to_a_call_for_a_stream_is_kept_whole():
             tape.rewind()
     assert provider.calls == 1
     assert tape.usages[0].output_tokens == 2
+
+
+class Restarting(Tape):
+    """As where the settings say that a broken stream begins anew."""
+
+    async def send(self, call, send, broken=None):
+        return Reply(await send(Outgoing()), may_restart=broken is None)
+
+    def send_here(self, call, send, broken=None):
+        return Reply(send(Outgoing()), may_restart=broken is None)
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_a_stream_that_breaks_begins_anew_behind_a_mark_where_that_is_wanted(is_plain):
+    tape, provider = Restarting(), Provider(streamed(breaks_at=9), streamed())
+    whole_stream = b"".join(EVENTS)
+    with recording(tape, httpx2):
+        if is_plain:
+            with provider.plain_client() as client:
+                text = await asyncio.to_thread(read, client)
+        else:
+            async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+                text = await response.aread()
+    before, mark, after = text.partition(b": dayshift restarted this stream at \n\n")
+    assert whole_stream.startswith(before)
+    assert before
+    assert mark
+    assert after == whole_stream
+    [[kept]] = tape.kept.values()
+    assert kept.body == whole_stream
+    assert provider.calls == 2
+
+
+async def test_a_stream_that_breaks_again_is_told_to_its_reader():
+    tape, provider = Restarting(), Provider(streamed(breaks_at=9), streamed(breaks_at=9))
+    with recording(tape, httpx2):
+        async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+            with pytest.raises(httpx2.ReadError):
+                await response.aread()
+    assert not any(tape.kept.values())
+    assert provider.calls == 2

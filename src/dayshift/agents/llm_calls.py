@@ -27,13 +27,13 @@ _NOTHING = CallUsage()
 class Line(Protocol):
     """Makes the calls of one attempt."""
 
-    async def answer(self, call: LlmCall, send: Send) -> Reply: ...
+    async def answer(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply: ...
 
 
 class StraightLine:
     """Sends each call once, as it is."""
 
-    async def answer(self, call: LlmCall, send: Send) -> Reply:  # noqa: ARG002 - another line would look at it
+    async def answer(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:  # noqa: ARG002 - another line would look at it
         return Reply(await send(Outgoing()))
 
 
@@ -92,31 +92,31 @@ class LlmCalls:
             self._effects.wait_for(self._effects.journal.begun(draft))
         return self._clocked(draft, question)
 
-    async def send(self, call: LlmCall, send: Send) -> Reply:
+    async def send(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:
         try:
-            return self._waited(call, await self._sent(call, send))
+            return self._waited(call, await self._sent(call, send, broken))
         except WrongUse as wrong:
             raise self._effects.refused(wrong.message) from None
 
-    async def _sent(self, call: LlmCall, send: Send) -> Reply:
+    async def _sent(self, call: LlmCall, send: Send, broken: Reply | None) -> Reply:
         if self._effects.is_on_loop():
-            return await self._line.answer(call, send)
+            return await self._line.answer(call, send, broken)
         loop = asyncio.get_running_loop()  # of a thread of the agent's own, to which its client belongs
 
         async def send_there(outgoing: Outgoing) -> Incoming:
             sending = asyncio.run_coroutine_threadsafe(_coroutine(send, outgoing), loop)
             return await asyncio.wrap_future(sending)
 
-        return await self._effects.written(self._line.answer(call, send_there))
+        return await self._effects.written(self._line.answer(call, send_there, broken))
 
-    def send_here(self, call: LlmCall, send: SendHere) -> Reply:
+    def send_here(self, call: LlmCall, send: SendHere, broken: Reply | None = None) -> Reply:
         errands = Errands()
 
         async def send_there(outgoing: Outgoing) -> Incoming:
             return await errands.run(partial(send, outgoing))
 
         try:
-            return self._waited(call, self._effects.wait_for(self._line.answer(call, send_there), errands))
+            return self._waited(call, self._effects.wait_for(self._line.answer(call, send_there, broken), errands))
         except WrongUse as wrong:
             raise self._effects.refused(wrong.message) from None
 

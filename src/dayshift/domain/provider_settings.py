@@ -77,12 +77,14 @@ class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`targets` in the order in which they are tried; `when_unavailable`: what is done, in order, when one is not to be had.
-    `max_wait`: the seconds that a call waits for the limit of a target while there is another.
+    `max_wait`: the seconds that a call waits for the limit of a target while there is another. `on_broken_stream`: what becomes of a
+    stream that breaks off after its first token: the caller is told, or it begins anew at the next target, behind a mark.
     """
 
     targets: Annotated[tuple[TargetName, ...], Meta(min_length=1)]
     when_unavailable: tuple[Means, ...] = ("fallback", "fail")
     max_wait: Annotated[float, Meta(ge=0, le=86_400)] = 2.0
+    on_broken_stream: Literal["fail", "restart"] = "fail"
     cache: CacheSettings | None = None
 
 

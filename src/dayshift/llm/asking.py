@@ -28,7 +28,8 @@ class Caller(Struct, frozen=True, kw_only=True):
 class Story:
     """What was tried for one call. Told to the caller in the answer's headers, and in the error if there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, broken_at: tuple[str, ...] = ()) -> None:
+        self.broken_at = broken_at
         self.attempts = 0
         self._asked: set[str] = set()
         self.refusals = 0

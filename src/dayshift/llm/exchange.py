@@ -112,7 +112,12 @@ class Reply:
         settle: Callable[[CallUsage | None, bool], None] | None = None,
         patience: Patience | None = None,
         waited_seconds: float = 0.0,
+        may_restart: bool = False,
+        broken_at: tuple[str, ...] = (),
     ) -> None:
+        """`may_restart`: if its stream is broken off, the call should be made once more; `broken_at`: the targets that have done so."""
+        self.may_restart = may_restart
+        self.broken_at = broken_at
         self.incoming = incoming
         self.patience = patience
         self.waited_seconds = waited_seconds

@@ -20,6 +20,7 @@ from dayshift.telemetry import emit
 
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 8.0
 MOST_REFUSALS = 20
+MOST_RESTARTS = 2
 BYTES_A_TOKEN = 4
 
 
@@ -189,6 +190,8 @@ class OneTarget:
             settle=settle,
             patience=self._target.patience,
             waited_seconds=self._story.waited_seconds,
+            may_restart=self._route.restarts_streams and len(self._story.broken_at) < MOST_RESTARTS,
+            broken_at=(*self._story.broken_at, self._target.name),
         )
 
     def _priced(self, usage: CallUsage) -> CallUsage:

@@ -35,11 +35,13 @@ class Line:
         self._caller = caller
         self._open: set[Reply] = set()
 
-    async def answer(self, call: LlmCall, send: Send) -> Reply:
-        """Have the call made. Waits as long as the targets' limits, breakers and the means set for their absence say."""
+    async def answer(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:
+        """Have the call made, and not where a stream of it was `broken`. Waits as long as the targets' limits, breakers and the means
+        set for their absence say.
+        """
         reply = None
         while reply is None:
-            reply = await _Asking(self._shared, self._caller, call, send).answer()
+            reply = await _Asking(self._shared, self._caller, call, send, broken).answer()
         if reply.incoming.opening is not None:
             self._open.add(reply)
             reply.when_settled(self._open.discard)
@@ -54,20 +56,20 @@ class Line:
 class _Asking:
     """One call on its way."""
 
-    def __init__(self, shared: Shared, caller: Caller, call: LlmCall, send: Send) -> None:
+    def __init__(self, shared: Shared, caller: Caller, call: LlmCall, send: Send, broken: Reply | None) -> None:
         self._of = shared
         self._caller = caller
         self._call = call
         self._send = send
         self._route: Route = shared.router.route(shared.settings(), caller.agent, call)
-        self._story = Story()
+        self._story = Story(broken.broken_at if broken is not None else ())
 
     async def answer(self) -> Reply | None:
         """The reply; None: ask again from the beginning, as the world may have changed."""
         return await self._of.cache.answer(self._route, self._caller.tenant, self._call, self._made)
 
     async def _made(self) -> Reply | None:
-        first, *others = self._route.targets
+        first, *others = self._not_broken() or self._route.targets
         has_others = bool(others) and "fallback" in self._route.when_unavailable
         reply = await self._at(first).answer(has_next=has_others)
         for means in self._route.when_unavailable:
@@ -84,6 +86,9 @@ class _Asking:
             if reply is not None:
                 self._tell(means)
         return reply or self._failure()
+
+    def _not_broken(self) -> list[Target]:
+        return [target for target in self._route.targets if target.name not in self._story.broken_at]
 
     def _tell(self, how: Means) -> None:
         first = self._route.targets[0]

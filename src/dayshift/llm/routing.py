@@ -114,6 +114,7 @@ class Route(Struct, frozen=True, kw_only=True):
     when_unavailable: tuple[Means, ...] = ("fail",)
     max_wait_seconds: float = 0.0
     cache: CacheSettings | None = None
+    restarts_streams: bool = False
 
 
 class Router:
@@ -153,6 +154,7 @@ class Router:
             when_unavailable=model.when_unavailable,
             max_wait_seconds=model.max_wait,
             cache=model.cache,
+            restarts_streams=model.on_broken_stream == "restart",
         )
 
     def _targets(self, settings: Settings, name: str, model: ModelSettings, call: LlmCall) -> tuple[Target, ...]:

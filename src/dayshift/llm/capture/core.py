@@ -39,10 +39,10 @@ class Recorder(Protocol):
 
     def begin(self, question: Question) -> Any: ...
 
-    async def send(self, call: LlmCall, send: Send) -> Reply:
-        """Have the call made, by whichever target, as often as it takes. Raises NoAnswer."""
+    async def send(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:
+        """Have the call made, by whichever target, as often as it takes; instead of a stream that was broken off. Raises NoAnswer."""
 
-    def send_here(self, call: LlmCall, send: SendHere) -> Reply: ...
+    def send_here(self, call: LlmCall, send: SendHere, broken: Reply | None = None) -> Reply: ...
 
     async def begin_once(self, question: Question) -> Any: ...
 

@@ -6,12 +6,13 @@ import, with transports of their own, or with mounts. Outside of tasks the choic
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from dayshift.llm.capture.addresses import Addresses
 from dayshift.llm.capture.answers import Answer, kept_headers
-from dayshift.llm.capture.core import Reading, Recorder, current_recorder, is_retry
+from dayshift.llm.capture.core import Recorder, current_recorder, is_retry
 from dayshift.llm.capture.sending import AsyncSender, PlainSender, without_packing
 from dayshift.llm.capture.streams import AsyncStream, CutStream, PlainStream
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply
@@ -58,7 +59,7 @@ class _Kinds:
     """The transports and streams of one library: its base classes are known only once it is imported."""
 
     def __init__(self, library: ModuleType) -> None:
-        errors = {"late": library.ReadTimeout, "broken": library.ReadError}
+        errors = {"late": library.ReadTimeout, "broken": library.ReadError, "trouble": library.RequestError}
         own = {
             "library": library,
             "async_stream": type("RecordedAsync", (AsyncStream, library.AsyncByteStream), errors),
@@ -106,15 +107,10 @@ class _Transport:
         self._recorder.failed(draft, _answer(incoming), made)
         return made
 
-    def _streaming(self, draft: Any, api: Format, reply: Reply, stream: Any) -> Any:
-        incoming = reply.incoming
-        reading = Reading(api, incoming.status, kept_headers(incoming.headers))
-        return self.library.Response(
-            incoming.status,
-            headers=without_packing(incoming.headers),
-            stream=stream(self._recorder, draft, reading, reply),
-            extensions=incoming.response.extensions,
-        )
+    def _streaming(self, incoming: Incoming, stream: Any) -> Any:
+        extensions = {} if incoming.response is None else incoming.response.extensions
+        headers = without_packing(incoming.headers)
+        return self.library.Response(incoming.status, headers=headers, stream=stream, extensions=extensions)
 
 
 class _AsyncTransport(_Transport):
@@ -131,17 +127,29 @@ class _AsyncTransport(_Transport):
     async def _ask(self, request: Any, call: LlmCall) -> Any:
         question = call.question
         draft = await self._recorder.begin_once(question) if question.adds_there else self._recorder.begin(question)
+        sender = AsyncSender(self.library, self._inner, request, call)
         try:
-            reply = await self._recorder.send(call, AsyncSender(self.library, self._inner, request, call))
+            reply = await self._recorder.send(call, sender)
         except NoAnswer as none:
             self._failed(draft, none.error)
             raise none.error from None
         if reply.incoming.opening is not None:
-            return self._streaming(draft, call.api, reply, self.async_stream)
+            again = partial(self._again, call, sender)
+            return self._streaming(reply.incoming, self.async_stream(self._recorder, draft, call.api, reply, again))
         if not _is_success(reply.incoming):
             return self._refused(draft, reply.incoming, request)
         usage = reply.priced(call.api.usage_of(reply.incoming.body))
         return self._replayed(await self._recorder.record(draft, _answer(reply.incoming), usage), request)
+
+    async def _again(self, call: LlmCall, sender: AsyncSender, broken: Reply) -> Reply | None:
+        """A stream in the place of one that was broken off, if that is wanted and one is to be had."""
+        if not broken.may_restart:
+            return None
+        try:
+            reply = await self._recorder.send(call, sender, broken)
+        except NoAnswer:
+            return None
+        return reply if reply.incoming.opening is not None else None
 
 
 class _PlainTransport(_Transport):
@@ -158,17 +166,29 @@ class _PlainTransport(_Transport):
     def _ask(self, request: Any, call: LlmCall) -> Any:
         question = call.question
         draft = self._recorder.begin_once_here(question) if question.adds_there else self._recorder.begin(question)
+        sender = PlainSender(self.library, self._inner, request, call)
         try:
-            reply = self._recorder.send_here(call, PlainSender(self.library, self._inner, request, call))
+            reply = self._recorder.send_here(call, sender)
         except NoAnswer as none:
             self._failed(draft, none.error)
             raise none.error from None
         if reply.incoming.opening is not None:
-            return self._streaming(draft, call.api, reply, self.plain_stream)
+            again = partial(self._again, call, sender)
+            return self._streaming(reply.incoming, self.plain_stream(self._recorder, draft, call.api, reply, again))
         if not _is_success(reply.incoming):
             return self._refused(draft, reply.incoming, request)
         usage = reply.priced(call.api.usage_of(reply.incoming.body))
         return self._replayed(self._recorder.record_here(draft, _answer(reply.incoming), usage), request)
+
+    def _again(self, call: LlmCall, sender: PlainSender, broken: Reply) -> Reply | None:
+        """The same from a thread."""
+        if not broken.may_restart:
+            return None
+        try:
+            reply = self._recorder.send_here(call, sender, broken)
+        except NoAnswer:
+            return None
+        return reply if reply.incoming.opening is not None else None
 
 
 def _call(request: Any, provider: str, api: Format, question: Question) -> LlmCall:

@@ -1,7 +1,8 @@
 """A provider's stream on its way to its reader, and one that is given again.
 
     the last event comes        record, then hand it on
-    the provider breaks off     not recorded: the reader is told, and asks again
+    the provider breaks off     not recorded: the reader is told, and asks again; or, where the settings say so, the stream begins anew
+                                elsewhere behind a mark, and only what comes then is recorded
     the reader leaves           recorded as far as it was read, before anything else is done: that is what it works with
                                 if the attempt ends by an error before that, it is not: the next attempt reads on
 
@@ -11,32 +12,51 @@ would pass half an answer off as a whole one. As some read ahead of what they ha
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from dayshift.domain.effect import CallUsage
-from dayshift.llm.capture.answers import Answer
+from dayshift.llm.capture.answers import Answer, kept_headers
 from dayshift.llm.capture.core import Reading, Recorder
 from dayshift.llm.exchange import Reply
-from dayshift.llm.formats import Event, StreamTooLong
+from dayshift.llm.formats import Event, Format, StreamTooLong
 
 READ_AHEAD_SECONDS = 1.0
 
 
 class _Stream:
-    """Of a call that was answered by a stream: what has come of it already, and the rest. `late` and `broken` are the library's errors."""
+    """Of a call that was answered by a stream: what has come of it already, and the rest. `late`, `broken` and `trouble` are the
+    library's errors. `again` has the call made once more, after the provider has broken it off; None where that is not wanted.
+    """
 
     late: type[Exception]
     broken: type[Exception]
+    trouble: type[Exception]
 
-    def __init__(self, recorder: Recorder, draft: Any, reading: Reading, reply: Reply) -> None:
-        assert reply.incoming.opening is not None, "an answer in one piece is no stream"
+    def __init__(
+        self, recorder: Recorder, draft: Any, api: Format, reply: Reply, again: Callable[[Reply], Any]
+    ) -> None:
         self._recorder = recorder
         self._draft = draft
-        self._reading = reading
+        self._api = api
+        self._again = again
+        self._take(reply)
+
+    def _take(self, reply: Reply) -> None:
+        """Go on with this one, from its beginning."""
+        assert reply.incoming.opening is not None, "an answer in one piece is no stream"
         self._reply = reply
         self._incoming = reply.incoming
         self._opening = reply.incoming.opening
+        self._reading = Reading(self._api, reply.incoming.status, kept_headers(reply.incoming.headers))
+
+    def _restart(self, reply: Reply | None) -> bytes | None:
+        """The mark that what follows begins anew; None: nothing follows."""
+        if reply is None:
+            return None
+        self._take(reply)
+        target = dict(reply.incoming.headers).get("dayshift-target", "")
+        return f": dayshift restarted this stream at {target}\n\n".encode()
 
     def _usage(self) -> CallUsage:
         return self._reply.priced(self._reading.usage)
@@ -71,6 +91,20 @@ class _Stream:
 
 class AsyncStream(_Stream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            try:
+                async for piece in self._pieces():
+                    yield piece
+            except self.trouble:
+                await self._close()
+                mark = self._restart(await self._again(self._reply))
+                if mark is None:
+                    raise
+                yield mark
+            else:
+                return
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
         try:
             for event in self._opening.events:
                 yield await self._handed_on(event)
@@ -110,11 +144,28 @@ class AsyncStream(_Stream):
 
     async def aclose(self) -> None:
         self._leave()
-        await self._incoming.response.aclose()
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._incoming.response is not None:
+            await self._incoming.response.aclose()
 
 
 class PlainStream(_Stream):
     def __iter__(self) -> Iterator[bytes]:
+        while True:
+            try:
+                yield from self._pieces()
+            except self.trouble:
+                self._close()
+                mark = self._restart(self._again(self._reply))
+                if mark is None:
+                    raise
+                yield mark
+            else:
+                return
+
+    def _pieces(self) -> Iterator[bytes]:
         try:
             for event in self._opening.events:
                 yield self._handed_on(event)
@@ -140,7 +191,11 @@ class PlainStream(_Stream):
 
     def close(self) -> None:
         self._leave()
-        self._incoming.response.close()
+        self._close()
+
+    def _close(self) -> None:
+        if self._incoming.response is not None:
+            self._incoming.response.close()
 
 
 class CutStream:
