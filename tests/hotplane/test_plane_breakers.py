@@ -2,9 +2,8 @@
 
 import asyncio
 
+import probing
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dayshift.domain.provider_settings import BreakerSettings
 from dayshift.hotplane import BreakerName, BreakerReport, RetryAsk, RetryRule, breaker_pushed, channels, keys
@@ -245,64 +244,9 @@ async def test_everything_has_a_lifetime(fleet, plane):
     assert all(0 < ms < 2 * 3_600_000 for ms in await lifetimes())
 
 
-steps = st.lists(
-    st.tuples(
-        st.sampled_from(["ask", "ask", "tell", "die", "look", "report", "wait"]),
-        st.integers(0, 3),
-        st.sampled_from(["well", "failed", "nothing"]),
-        st.floats(0.01, 20),
-    ),
-    max_size=60,
-)
-
-
-@settings(max_examples=100, deadline=None)
-@given(steps)
-def test_whatever_happens_there_is_one_probe_and_it_is_never_lost(engine_urls, steps):
-    asyncio.run(run_schedule(engine_urls[1], steps))
-
-
-async def run_schedule(valkey_url, steps):
-    from dayshift.hotplane import Plane
-
-    plane = Plane(f"{valkey_url.rstrip('/')}/15")
-    await plane.open()
-    await plane._state.wire.ask(b"FLUSHDB")
-    fleet, alive, last_probe_us = Fleet(plane), {}, None
-    try:
-        await fleet.break_it()
-        for number, (step, worker, outcome, seconds) in enumerate(steps):
-            if step == "ask":
-                word, seen = await fleet.ask(f"probe_{number}")
-                if word == "probe":
-                    assert not alive, "two probes at once"
-                    assert last_probe_us is None or fleet.now_us - last_probe_us >= 1_000_000, "probes too close"
-                    alive, last_probe_us = {worker: f"probe_{number}"}, fleet.now_us
-                elif word == "wait":
-                    assert seen.after_seconds > 0 or alive
-            elif step == "tell" and alive:
-                await fleet.tell(outcome, alive.popitem()[1])
-            elif step == "die":
-                alive = {}
-            elif step == "look":
-                await fleet.look()
-            elif step == "report":
-                seen = await fleet.look()
-                await fleet.report(era=seen.era, calls=2, failures=worker % 3)
-            else:
-                while seconds > 0:  # who is alive renews its probe
-                    fleet.wait(min(seconds, 1))
-                    seconds -= 1
-                    for token in alive.values():
-                        await fleet.look(token)
-        for _try in range(3):
-            fleet.wait(121)
-            if (await fleet.ask("probe_last"))[0] in ("probe", "go"):
-                break
-        else:
-            raise AssertionError("nobody may call any more")
-    finally:
-        await plane.close()
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_happens_there_is_one_probe_and_it_is_never_lost(valkey_url, seed):
+    await probing.run(valkey_url, 150, seed)
 
 
 async def test_a_tenth_of_the_calls_may_be_retries_whoever_makes_them(plane):

@@ -105,6 +105,9 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
     emit(e.DepthMeasured(queue="default", ready=5, delayed=4, running=3, waiting=2, oldest_seconds=1.5))
     emit(e.TasksStranded(agent="echo", versions=["v1"], tasks=7))
     emit(e.LoopLag(lag_seconds=0.25))
+    emit(e.BreakerChanged(provider="openai", model="gpt-5", state="open"))
+    emit(e.BreakerChanged(provider="openai", model="gpt-4", state="open"))
+    emit(e.BreakerChanged(provider="openai", model="gpt-4", state="half-open"))
     emit(e.Fault(where="claim", error_type="ValueError", message="odd"))
     seen = values()
     expected = {
@@ -121,6 +124,8 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
         "dayshift_queue_oldest_seconds default": 1.5,
         "dayshift_tasks_stranded echo": 7,
         "dayshift_event_loop_lag_seconds": 0.25,
+        "dayshift_breaker_state gpt-5 openai": 2,
+        "dayshift_breaker_state gpt-4 openai": 1,
         "dayshift_errors_total timeout attempt": 1,
         "dayshift_errors_total agent_error attempt": 1,
         "dayshift_errors_total ValueError claim": 1,
