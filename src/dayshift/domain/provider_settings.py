@@ -36,7 +36,9 @@ class ProviderTimeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class BreakerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Opens for `open` seconds when, of at least `min_calls` calls in `window` seconds, `error_ratio` failed."""
+    """Opens for `open` seconds when, of at least `min_calls` calls in `window` seconds, `error_ratio` failed; sooner, when nearly all
+    of the latest `min_calls` have.
+    """
 
     error_ratio: Ratio = 0.5
     window: ShortSeconds = 60.0
