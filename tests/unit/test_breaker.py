@@ -142,3 +142,31 @@ class Calls(RuleBasedStateMachine):
 
 TestCalls = Calls.TestCase
 TestCalls.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_look_changes_nothing_and_says_what_a_call_would_be_told():
+    watch = Watch()
+    breaker = made(watch)
+    assert breaker.look() is None
+    for _call in range(4):
+        call(breaker, failed=True)
+    watch.mono += 10.0
+    assert breaker.look() == Refusal(20.0) == breaker.admit()
+    watch.mono += 20.0
+    assert breaker.look() is None is breaker.look(), "the probe is not taken by a look"
+    assert isinstance(breaker.admit(), Admission)
+    assert breaker.look() == Refusal(30.0)
+
+
+def test_it_opens_on_somebody_elses_word_and_old_calls_say_nothing_then():
+    watch, told = Watch(), list[str]()
+    breaker = made(watch, told)
+    old = breaker.admit()
+    assert isinstance(old, Admission)
+    breaker.open_for(5.0)
+    assert breaker.look() == Refusal(5.0)
+    breaker.settle(old, failed=False)
+    assert not breaker.is_closed
+    watch.mono += 5.0
+    assert call(breaker, failed=False)
+    assert (breaker.is_closed, told) == (True, ["open", "half-open", "closed"])
