@@ -29,7 +29,7 @@ costs the fleet `min_calls` failures until it opens again. That costs less than 
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 from msgspec import Struct
 
@@ -42,7 +42,6 @@ BreakerState: TypeAlias = Literal["closed", "open", "probing", "ramp"]
 BreakerWord: TypeAlias = Literal["go", "probe", "wait"]
 ProbeOutcome: TypeAlias = Literal["well", "failed", "nothing"]
 
-PROBE_LEASE_SECONDS: Final = 5.0
 _FIELDS = 3
 
 
