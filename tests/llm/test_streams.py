@@ -1,13 +1,15 @@
 """How a stream can end: by itself, by the provider, by its reader."""
 
 import asyncio
+import itertools
+import time
 
 import httpx2
 import pytest
 from openai import APIConnectionError, AsyncOpenAI
 
 from dayshift.llm.capture import streams
-from dayshift.llm.exchange import Outgoing, Reply
+from dayshift.llm.exchange import Outgoing, Patience, Reply
 from dayshift.llm.formats import sse
 from tests.llm.tape import Tape, recording
 from tests.llm.test_capture import BODY, EVENTS, URL, Chunks, Provider, streamed, whole
@@ -184,3 +186,72 @@ async def test_a_stream_that_breaks_again_is_told_to_its_reader():
                 await response.aread()
     assert not any(tape.kept.values())
     assert provider.calls == 2
+
+
+class Impatient(Tape):
+    """Has little time for every try."""
+
+    patience = Patience(connect_seconds=1, first_token_seconds=0.3, idle_seconds=0.2, total_seconds=0.5)
+
+    async def send(self, call, send, broken=None):
+        return Reply(await send(Outgoing(patience=self.patience)), patience=self.patience)
+
+    def send_here(self, call, send, broken=None):
+        return Reply(send(Outgoing(patience=self.patience)), patience=self.patience)
+
+
+class Trickle(httpx2.AsyncByteStream, httpx2.SyncByteStream):
+    """Says a little again and again, always in time, and never comes to an end."""
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+
+    def _all(self):
+        return itertools.chain(self.pieces, itertools.repeat(b": wait\n\n"))
+
+    def __iter__(self):
+        for piece in self._all():
+            time.sleep(0.02)
+            yield piece
+
+    async def __aiter__(self):
+        for piece in self._all():
+            await asyncio.sleep(0.02)
+            yield piece
+
+
+def trickling(kind: str, *pieces: bytes) -> httpx2.Response:
+    return httpx2.Response(200, headers={"content-type": kind}, stream=Trickle(*pieces))
+
+
+@pytest.mark.parametrize(
+    ("kind", "pieces"), [("application/json", ()), ("text/event-stream", ()), ("text/event-stream", EVENTS[:1])]
+)
+async def test_a_trickle_is_late_however_lively_it_is(kind, pieces):
+    began = time.monotonic()
+    with recording(Impatient(), httpx2):
+        async with Provider(trickling(kind, *pieces)).client() as client:
+            with pytest.raises(httpx2.ReadTimeout):
+                async with client.stream("POST", URL, json=STREAM) as response:
+                    await response.aread()
+        with Provider(trickling(kind, *pieces)).plain_client() as client, pytest.raises(httpx2.ReadTimeout):
+            read(client)
+    assert time.monotonic() - began < 5
+
+
+class OpenEnd(Trickle):
+    """Says all, and leaves the connection open."""
+
+    async def __aiter__(self):
+        for piece in self.pieces:
+            yield piece
+        await asyncio.sleep(60)
+
+
+async def test_a_connection_that_stays_open_after_the_last_event_costs_nobody_the_answer():
+    response = httpx2.Response(200, headers={"content-type": "text/event-stream"}, stream=OpenEnd(*EVENTS))
+    tape = Impatient()
+    with recording(tape, httpx2):
+        async with Provider(response).client() as client, client.stream("POST", URL, json=STREAM) as reading:
+            assert await reading.aread() == b"".join(EVENTS)
+    assert len(tape.kept) == 1

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from dayshift.domain import clock
 from dayshift.llm.capture.core import sending
 from dayshift.llm.exchange import Headers, Incoming, LlmCall, NoAnswer, Opening, Outgoing, Patience
 from dayshift.llm.formats import StreamTooLong
@@ -92,28 +93,36 @@ class PlainSender:
 
     def __call__(self, outgoing: Outgoing) -> Incoming:
         request = rewritten(self._library, self._request, outgoing, streams=self._call.question.streams)
+        patience, began = outgoing.patience, clock.monotonic_seconds()
         try:
             with sending():
                 response = self._transport.handle_request(request)
                 if _is_streamed(self._call, response):
-                    return self._opened(response)
-                body = self._whole(unpacked(self._library, response))
+                    return self._opened(response, None if patience is None else began + patience.first_token_seconds)
+                ends_mono = None if patience is None else began + patience.total_seconds
+                body = self._whole(unpacked(self._library, response), ends_mono)
                 return Incoming(status=response.status_code, headers=headers_of(response), body=body, response=response)
         except self._library.RequestError as error:
             raise NoAnswer(error) from error
         except StreamTooLong as error:
             raise NoAnswer(self._library.ReadError(str(error), request=request)) from None
 
-    def _whole(self, reading: Any) -> bytes:
+    def _whole(self, reading: Any, ends_mono: float | None) -> bytes:
         pieces = _Pieces(self._library, self._request)
         try:
             for piece in reading.iter_bytes():
                 pieces.add(piece)
+                self._check(ends_mono)
         finally:
             reading.close()
         return pieces.joined()
 
-    def _opened(self, response: Any) -> Incoming:
+    def _check(self, ends_mono: float | None) -> None:
+        """Each read has a time-out of its own, which a trickle never meets."""
+        if ends_mono is not None and clock.monotonic_seconds() > ends_mono:
+            raise self._library.ReadTimeout("the provider did not answer in time", request=self._request)
+
+    def _opened(self, response: Any, ends_mono: float | None) -> Incoming:
         opening, reading = Opening(self._call.api), unpacked(self._library, response)
         rest = reading.iter_bytes()
         incoming = Incoming(
@@ -125,6 +134,7 @@ class PlainSender:
                     return incoming
                 if opening.verdict is not None:
                     break
+                self._check(ends_mono)
         except BaseException:
             reading.close()
             raise

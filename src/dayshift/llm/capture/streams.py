@@ -11,10 +11,12 @@ would pass half an answer off as a whole one. As some read ahead of what they ha
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.effect import CallUsage
 from dayshift.llm.capture.answers import Answer, kept_headers
 from dayshift.llm.capture.core import Reading, Recorder
@@ -49,6 +51,7 @@ class _Stream:
         self._incoming = reply.incoming
         self._opening = reply.incoming.opening
         self._reading = Reading(self._api, reply.incoming.status, kept_headers(reply.incoming.headers))
+        self._ends_mono = math.inf if reply.patience is None else monotonic_seconds() + reply.patience.total_seconds
 
     def _restart(self, reply: Reply | None) -> bytes | None:
         """The mark that what follows begins anew; None: nothing follows."""
@@ -76,6 +79,11 @@ class _Stream:
             if self._reading.has_failed:
                 return
             raise self.broken("the provider ended its stream before the last event")
+
+    def _too_late(self) -> Exception:
+        if monotonic_seconds() >= self._ends_mono:
+            return self.late("the provider's stream takes longer than a call may in all")
+        return self.late("the provider went silent amid its stream")
 
     def _broken(self) -> None:
         self._reading.is_over = True
@@ -131,13 +139,16 @@ class AsyncStream(_Stream):
     async def _rest(self) -> AsyncIterator[bytes]:
         if self._incoming.is_over:
             return
-        idle_seconds = None if self._reply.patience is None else self._reply.patience.idle_seconds
+        idle_seconds = math.inf if self._reply.patience is None else self._reply.patience.idle_seconds
         while True:
+            seconds = min(idle_seconds, self._ends_mono - monotonic_seconds())
             try:
-                async with asyncio.timeout(idle_seconds):
+                async with asyncio.timeout(None if seconds == math.inf else seconds):
                     chunk = await anext(self._incoming.rest, None)
             except TimeoutError:
-                raise self.late("the provider went silent amid its stream") from None
+                if self._reading.is_over:  # all was said, but for the closing of the connection
+                    return
+                raise self._too_late() from None
             if chunk is None:
                 return
             yield chunk
@@ -169,7 +180,7 @@ class PlainStream(_Stream):
         try:
             for event in self._opening.events:
                 yield self._handed_on(event)
-            for chunk in () if self._incoming.is_over else self._incoming.rest:
+            for chunk in self._rest():
                 for event in self._opening.splitter.feed(chunk):
                     yield self._handed_on(event)
         except StreamTooLong as error:
@@ -181,6 +192,12 @@ class PlainStream(_Stream):
         if self._opening.splitter.rest:
             yield self._opening.splitter.rest
         self._over()
+
+    def _rest(self) -> Iterator[bytes]:
+        for chunk in () if self._incoming.is_over else self._incoming.rest:
+            yield chunk
+            if monotonic_seconds() > self._ends_mono and not self._reading.is_over:
+                raise self._too_late()
 
     def _handed_on(self, event: Event) -> bytes:
         if self._reading.is_last(event):
