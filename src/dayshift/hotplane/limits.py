@@ -82,13 +82,13 @@ class Limits:
     """Reserving, telling, leaving. No epoch: `PlaneAway` is the only trouble."""
 
     _state: State
-    limit_clock_shift_ms: float = 0.0
-    """For tests: how far ahead the limits' clock is."""
+    limit_clock_ms: float | Literal[""] = ""
+    """For tests: the time that it is; else the server's clock is right."""
 
     async def limit_reserve(self, place: LimitPlace, calls: Sequence[LimitCall]) -> list[LimitAnswer]:
         """Reserve for calls in their order. The answers end with the first call that must wait; those behind it have none."""
         credentials = place.credentials
-        flat: list[str | int | float] = [place.line, self.limit_clock_shift_ms, place.head, place.worker]
+        flat: list[str | int | float] = [place.line, self.limit_clock_ms, place.head, place.worker]
         flat += (_shape(place.limits), HORIZON_MS, len(credentials), *credentials)
         for call in calls:
             flat += (call.id, call.tenant, call.weight, call.priority, call.waited_ms)
@@ -107,14 +107,14 @@ class Limits:
 
     async def limit_tell(self, line: str, tellings: Sequence[LimitTelling]) -> int:
         """Say what became of reservations; may be repeated. Answers how many of them were known."""
-        flat: list[str | int | float] = [line, self.limit_clock_shift_ms]
+        flat: list[str | int | float] = [line, self.limit_clock_ms]
         for telling in tellings:
             flat += (telling.op, telling.name, telling.first, telling.second)
         return int(await self._limit("limit_tell", flat))
 
     async def limit_leave(self, line: str, head: str) -> bool:
         """Nobody of this worker waits in the line any more."""
-        return bool(await self._limit("limit_leave", [line, self.limit_clock_shift_ms, head]))
+        return bool(await self._limit("limit_leave", [line, self.limit_clock_ms, head]))
 
     async def limit_beat(self, worker: str, alive_ms: int = ALIVE_MS) -> int:
         """Say that this worker's limiter is alive (0: that it leaves); answers how many are."""

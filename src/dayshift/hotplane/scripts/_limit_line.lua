@@ -8,7 +8,7 @@
 -- Nobody polls. A head is told when to ask again; it is told anew, by push, when that can be sooner. One that has not
 -- asked SILENT_MS after the time it was told is dropped: its worker is dead or cut off, and registers again if it is not.
 --
---   head   { worker, priority, arrival, tenant, told, credentials, amounts }; with `name`, `virtual` in memory
+--   head   { id, worker, priority, arrival, tenant, told, credentials, amounts }; with `name`, `virtual` in memory
 
 local AGEING_MS = 10000
 local SILENT_MS = 1000
@@ -218,7 +218,7 @@ local function write_heads()
     local head = heads[name]
     if head then
       local packed = cmsgpack.pack({
-        worker = head.worker, priority = head.priority, arrival = head.arrival, tenant = head.tenant,
+        id = head.id, worker = head.worker, priority = head.priority, arrival = head.arrival, tenant = head.tenant,
         told = head.told, credentials = head.credentials, amounts = head.amounts })
       redis.call('HSET', LIMIT_HEADS .. LINE, name, packed)
       redis.call('EXPIRE', LIMIT_HEADS .. LINE, LINE_LIFETIME_S)

@@ -1,6 +1,6 @@
 -- Take a worker's head out of a line: nobody of its own waits there any more.
 -- KEYS  the prefix of all keys of limits
--- ARGV  line, ms to shift the clock (tests), head
+-- ARGV  line, the time in ms ('': the server's), head
 -- Reply whether it stood there
 -- Promise: whoever stands first now is told, if that is sooner than it knows.
 -- include: _limit_accounts

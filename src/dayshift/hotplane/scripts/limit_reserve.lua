@@ -1,6 +1,6 @@
 -- Reserve for calls of one worker's line, in its order, until one must wait; that one becomes the worker's head.
 -- KEYS  the prefix of all keys of limits
--- ARGV  line, ms to shift the clock (tests), head, worker, shape, horizon ms; number of credentials, each credential;
+-- ARGV  line, the time in ms ('': the server's), head, worker, shape, horizon ms; number of credentials, each credential;
 --       then for each call: id, tenant, weight, priority, ms since its arrival, longest wait ms (-1 none), tokens, input, output
 -- Reply for each call that was looked at: kind, credential's number, us, virtual time of the tenant ('' where nobody competes)
 --       kind g: granted, may start in so many us · b: busy, would wait us · w: waits, ask again in us; none behind it
@@ -22,10 +22,16 @@ for number = 1, N_CREDENTIALS do
   number_of[ARGV[7 + number]] = number
 end
 
-local function ask_at(at)
+-- A call that asks again keeps its arrival: what it waited, seen by two clocks, would let two of one moment pass each other.
+local function arrival_of(id, waited_ms, was_head)
+  return was_head and was_head.id == id and was_head.arrival or NOW - waited_ms
+end
+
+local function ask_at(at, was_head)
   return {
     name = HEAD, worker = WORKER, id = ARGV[at], tenant = ARGV[at + 1], weight = tonumber(ARGV[at + 2]),
-    priority = tonumber(ARGV[at + 3]), arrival = NOW - tonumber(ARGV[at + 4]), longest = tonumber(ARGV[at + 5]),
+    priority = tonumber(ARGV[at + 3]), arrival = arrival_of(ARGV[at], tonumber(ARGV[at + 4]), was_head),
+    longest = tonumber(ARGV[at + 5]),
     amounts = { 1, tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]) },
     credentials = credentials,
   }
@@ -54,7 +60,7 @@ local function told_of(start, before)
 end
 
 read_heads()
-local was_head = heads[HEAD] ~= nil
+local was_head = heads[HEAD]
 if was_head then
   heads[HEAD] = nil
   n_heads = n_heads - 1
@@ -63,12 +69,12 @@ for _, credential in ipairs(credentials) do
   account_of(credential, SHAPE)
 end
 local was_swept = sweep()
-local competes = n_heads > 0 or was_head
+local competes = n_heads > 0 or was_head ~= nil
 
 local reply = {}
 local waits
 for at = 8 + N_CREDENTIALS, #ARGV, FIELDS do
-  local ask = ask_at(at)
+  local ask = ask_at(at, was_head)
   local start, credential, before
   if n_heads > 0 then
     start, credential, before = standing(ask)

@@ -1,6 +1,6 @@
 -- Take in what became of reservations, and what the provider says of its own buckets; then tell who may start sooner.
 -- KEYS  the prefix of all keys of limits
--- ARGV  line, ms to shift the clock (tests); then fours:
+-- ARGV  line, the time in ms ('': the server's); then fours:
 --       c RESERVATION ms ''          its worker has it, or still has it: it lapses in so many ms
 --       s RESERVATION input output   the call is over and used so many tokens (-1: what was reserved)
 --       b RESERVATION '' ''          the call was never sent: all goes back
