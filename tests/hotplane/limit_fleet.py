@@ -12,8 +12,8 @@ from collections.abc import Callable
 import msgspec
 
 from dayshift.domain.provider_settings import ProviderLimits
-from dayshift.fakellm.limits import Account, Limit
 from dayshift.fakellm.limits import KINDS as BOOKED
+from dayshift.fakellm.limits import Account, Limit
 from dayshift.hotplane import Plane, keys
 from dayshift.hotplane.limits import LimitCall, LimitPlace, LimitTelling
 
@@ -39,15 +39,21 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct):
-    """`served`: (second, kind -> amount) of ours; `refused` and `calls` of ours."""
+    """`served`: (second, kind -> amount) of ours; `refused` and `called`: seconds, of ours."""
 
-    calls: int = 0
-    refused: int = 0
+    called: list[float] = []
+    refused: list[float] = []
     served: list[tuple[float, dict[str, int]]] = []
     stolen: list[tuple[float, dict[str, int]]] = []
 
     def used(self, kind: str, from_seconds: float, to_seconds: float) -> float:
         return sum(amounts[kind] for at, amounts in self.served if from_seconds <= at < to_seconds)
+
+    def refused_share(self, from_seconds: float, to_seconds: float) -> float:
+        refused, called = (
+            sum(from_seconds <= at < to_seconds for at in times) for times in (self.refused, self.called)
+        )
+        return refused / called
 
     def highest(self, kind: str, window_seconds: float) -> float:
         both = sorted(self.served + self.stolen, key=lambda entry: entry[0])
@@ -105,12 +111,12 @@ class Fleet:
         waiting = self._waiting[worker]
         while len(waiting) < count:
             name = f"r{next(self._names)}"
-            waiting.append(LimitCall(name, worker, 1.0, 5, 0.0, None, load.input_tokens, load.estimate))
+            waiting.append(
+                LimitCall(name, worker, 1.0, 5, 0.0, None, load.input_tokens, load.estimate, load.max_tokens or 0)
+            )
         calls = waiting[:count]
         self.plane.limit_clock_ms = self.now_ms
-        answers = await self.plane.limit_reserve(
-            LimitPlace("p", f"{worker}/0", worker, ("c",), load.limits), calls
-        )
+        answers = await self.plane.limit_reserve(LimitPlace("p", f"{worker}/0", worker, ("c",), load.limits), calls)
         for call, answer in zip(calls, answers, strict=False):
             if answer.kind == "granted":
                 self._open[worker] += 1
@@ -123,7 +129,7 @@ class Fleet:
 
     async def _call(self, worker: str, call: LimitCall) -> None:
         load, now = self.load, self._seconds()
-        self.outcome.calls += 1
+        self.outcome.called.append(now)
         output = load.output(self.random)
         reserved = {
             "requests": 1,
@@ -133,7 +139,7 @@ class Fleet:
         }
         refusal = self.account.admit(reserved, now)
         if refusal is not None:
-            self.outcome.refused += 1
+            self.outcome.refused.append(now)
             wait_ms = (refusal.wait_seconds or 0.5) * 1000
             self._at(self.now_ms + 1.0, self._end, worker, LimitTelling("f", call.id, wait_ms))
             return
@@ -147,15 +153,15 @@ class Fleet:
     async def _answered(self, worker: str, call: LimitCall, reserved: dict[str, int], used: dict[str, int]) -> None:
         now = self._seconds()
         self.account.take({kind: used[kind] - reserved[kind] for kind in BOOKED}, now)
-        if self.load.headers and self.random.random() < 0.5:
-            await self._tell(self._heard(now))
+        if self.load.headers:
+            await self._tell(self._heard(call.id, now))
         await self._end(worker, LimitTelling("s", call.id, used["input_tokens"], used["output_tokens"]))
 
-    def _heard(self, now: float) -> LimitTelling:
+    def _heard(self, name: str, now: float) -> LimitTelling:
         buckets = [self.account.buckets.get(kind) for kind in BOOKED]
         left = [str(max(0, int(bucket.balance(now)))) if bucket else "-1" for bucket in buckets]
         limits = [str(int(bucket.per_minute)) if bucket else "-1" for bucket in buckets]
-        return LimitTelling("h", "c", " ".join(left), " ".join(limits))
+        return LimitTelling("h", name, " ".join(left), " ".join(limits))
 
     async def _end(self, worker: str, telling: LimitTelling) -> None:
         self._open[worker] -= 1
@@ -171,7 +177,12 @@ class Fleet:
     async def _steal(self) -> None:
         """At a steady pace, and again after a refusal."""
         load, now = self.load, self._seconds()
-        amounts = {"requests": 1, "input_tokens": load.input_tokens, "output_tokens": 100, "tokens": load.input_tokens + 100}
+        amounts = {
+            "requests": 1,
+            "input_tokens": load.input_tokens,
+            "output_tokens": 100,
+            "tokens": load.input_tokens + 100,
+        }
         if self.account.admit(amounts, now) is None:
             self.outcome.stolen.append((now, amounts))
         per_minute = min(

@@ -45,7 +45,10 @@ class LimitPlace(Struct, frozen=True):
 
 
 class LimitCall(Struct, frozen=True):
-    """A call that wants to start: what it will use, by our estimate, and what its turn depends on."""
+    """A call that wants to start: what it will use, by our estimate, and what its turn depends on.
+
+    `first_output_tokens`: what a provider that looks at the call's own bound counts of its output when it comes in.
+    """
 
     id: str
     tenant: str
@@ -55,6 +58,7 @@ class LimitCall(Struct, frozen=True):
     longest_wait_ms: float | None
     input_tokens: int
     output_tokens: int
+    first_output_tokens: int = 0
 
 
 class LimitAnswer(Struct, frozen=True):
@@ -93,7 +97,7 @@ class Limits:
         for call in calls:
             flat += (call.id, call.tenant, call.weight, call.priority, call.waited_ms)
             flat.append(-1 if call.longest_wait_ms is None else call.longest_wait_ms)
-            flat += (call.input_tokens + call.output_tokens, call.input_tokens, call.output_tokens)
+            flat += (call.input_tokens, call.output_tokens, call.first_output_tokens)
         reply = await self._limit("limit_reserve", flat)
         return [
             LimitAnswer(

@@ -9,22 +9,26 @@
 -- What is settled for less than was reserved comes back, also above b while anyone waits: it is the provider's as well.
 -- When nobody waits the balance is b at most.
 --
--- Others may use the same key. What the provider says is left (`left`) is compared with what should be, by our own books,
--- between two answers; the difference is what others use. Their rate is taken from ours in so far as the provider's
--- bucket runs low: while it is nearly full, nobody goes short. Without such headers each 429 counts as 2 % of the limit used by
--- others, forgotten with a half-life of 20 s.
+-- Others may use the same key. What the provider says is left (`left`) is compared with what should be left by what we used
+-- since; the difference is what others use. It is learned slowly (OTHERS_KNOWN_MS), as calls under way disturb it, and what is less than DOUBT of the
+-- limit may be nobody. Their rate is taken from ours in so far as the provider's bucket runs low: while it is nearly full, nobody
+-- goes short. Once others are NOTICED, a call also waits until the provider has twice what it will count, as one of
+-- theirs may come in between. Where no headers tell, each 429 within 20 s of the last counts as 1 % more used by others, which is
+-- forgotten over a minute.
 --
---   account   { at, open, not_before, shape, [1..4] = { balance, others, left, left_at, used_since, depth } }
+--   account   { at, open, not_before, shape, [1..4] = { balance, others, left, left_at, used, depth } }
 --             at: plane ms of the balances; it may lie ahead by the horizon, when a call was granted ahead of its time
+--             used: what the provider must have counted of ours since it said what was left
 --   shape     the limits as the newest caller has them: requests, tokens, input, output a minute, concurrent, window
 
 local LIFETIME_MS = 7 * 86400 * 1000
 local SHARE = 0.015
+local MARGIN, NOTICED, DOUBT = 0.1, 0.15, 0.2
 local EPSILON = 1e-6
 local KINDS = 4
 local NEVER = math.huge
 local BALANCE, OTHERS, LEFT, LEFT_AT, USED, DEPTH = 1, 2, 3, 4, 5, 6
-local OTHERS_KNOWN_MS, OTHERS_FORGOTTEN_MS, HEADERS_AGE_MS = 8000, 29000, 15000
+local OTHERS_KNOWN_MS, OTHERS_FORGOTTEN_MS, HEADERS_AGE_MS = 16000, 60000, 15000
 
 local LINE = ARGV[1]
 local NOW = tonumber(ARGV[2]) -- tests bring their own clock
@@ -58,16 +62,16 @@ local function pace_of(shape)
 end
 
 -- What of our rate others use at present: as much of it as the provider's bucket is low.
-local function others_rate(bucket, rate)
+local function others_rate(bucket, rate, limit)
   local others = bucket[OTHERS]
   if others <= 0 then
     return 0
   end
   local depth = bucket[DEPTH]
   if depth > 0 and NOW - bucket[LEFT_AT] < HEADERS_AGE_MS then
-    others = others * math.max(0, math.min(1, (0.5 * depth - bucket[LEFT]) / (0.25 * depth)))
+    others = (others - DOUBT * limit) * math.max(0, math.min(1, (0.5 * depth - bucket[LEFT]) / (0.25 * depth)))
   end
-  return math.min(others, 0.95 * rate)
+  return math.max(0, math.min(others, 0.95 * rate))
 end
 
 -- What only 429s have told of others is forgotten.
@@ -83,7 +87,7 @@ end
 local function set_rates(account)
   account.pace.now = {}
   for kind, rate in pairs(account.pace.rate) do
-    account.pace.now[kind] = rate - others_rate(account[kind], rate)
+    account.pace.now[kind] = rate - others_rate(account[kind], rate, account.pace.limit[kind])
   end
 end
 
@@ -98,13 +102,14 @@ local function refill(account, moment)
   account.at = math.max(account.at, moment)
 end
 
+-- Under new limits the balance stays; what was heard of the provider's bucket was heard of another one.
 local function shaped(account, shape)
   account.shape, account.pace = shape, pace_of(shape)
   for kind = 1, KINDS do
     if not account.pace.limit[kind] then
       account[kind] = false
-    elseif not account[kind] then
-      account[kind] = { 0, 0, 0, 0, 0, 0 }
+    else
+      account[kind] = { account[kind] and account[kind][BALANCE] or 0, 0, 0, 0, 0, 0 }
     end
   end
 end
@@ -136,12 +141,26 @@ local function account_of(credential, shape)
   return account
 end
 
+-- When the provider's own bucket will hold what it counts as a call comes in, by what it last said and what was used since.
+local function provider_has(bucket, limit, amount)
+  if NOW - bucket[LEFT_AT] >= HEADERS_AGE_MS then
+    return 0
+  end
+  local depth = bucket[DEPTH]
+  local needed = amount
+  if bucket[OTHERS] >= NOTICED * limit then -- they come in between
+    needed = math.min(2 * amount + MARGIN * depth, 0.75 * depth)
+  end
+  local rate = math.max(0.05 * limit, limit - math.max(0, bucket[OTHERS]))
+  return bucket[LEFT_AT] + (math.min(needed, 0.9 * depth) + bucket[USED] - bucket[LEFT]) / rate
+end
+
 -- When a call of these amounts can start on an account, if nobody else takes from it.
-local function earliest(account, amounts)
+local function earliest(account, amounts, at_first)
   if account.open >= account.pace.concurrent then
     return NEVER
   end
-  local wait = 0
+  local wait, from = 0, account.not_before
   for kind, burst in pairs(account.pace.burst) do
     if amounts[kind] > 0 then
       local missing = math.min(amounts[kind], burst) - account[kind][BALANCE]
@@ -149,8 +168,11 @@ local function earliest(account, amounts)
         wait = math.max(wait, missing / account.pace.now[kind])
       end
     end
+    if at_first[kind] > 0 then
+      from = math.max(from, provider_has(account[kind], account.pace.limit[kind], at_first[kind]))
+    end
   end
-  return math.max(account.at + wait, account.not_before)
+  return math.max(account.at + wait, from)
 end
 
 -- Negative amounts give back.
@@ -158,17 +180,38 @@ local function take(account, amounts)
   for kind in pairs(account.pace.burst) do
     local bucket = account[kind]
     bucket[BALANCE] = bucket[BALANCE] - amounts[kind]
-    bucket[USED] = bucket[USED] + amounts[kind]
     if not someone_waits then
       bucket[BALANCE] = math.min(bucket[BALANCE], account.pace.burst[kind])
     end
   end
 end
 
+-- What is used of what the provider had: never so little that its bucket would hold more than it can.
+local function used_there(bucket, limit)
+  local full = bucket[LEFT] + limit * (NOW - bucket[LEFT_AT]) - bucket[DEPTH]
+  return math.max(bucket[USED], full)
+end
+
+-- What the provider itself counts: a call's first when it comes in, the rest when it is over.
+local function count_there(account, amounts)
+  for kind, limit in pairs(account.pace.limit) do
+    local bucket = account[kind]
+    if bucket[DEPTH] > 0 then
+      bucket[USED] = used_there(bucket, limit) + amounts[kind]
+      bucket[USED] = used_there(bucket, limit)
+    end
+  end
+end
+
+-- What a provider counts of a call when it comes in: of the output what the call itself allows, if it says so.
+local function at_first_of(requests, input, first_output)
+  return { requests, input + first_output, input, first_output }
+end
+
 local function copy_of(account)
   local copy = { at = account.at, open = account.open, not_before = account.not_before, pace = account.pace }
   for kind in pairs(account.pace.burst) do
-    copy[kind] = { account[kind][BALANCE], 0, 0, 0, 0, 0 }
+    copy[kind] = { unpack(account[kind]) }
   end
   return copy
 end

@@ -33,14 +33,18 @@ local function forget(id)
   redis.call('ZREM', LIMIT_DUE .. LINE, id)
 end
 
+-- A record is { state, credential, requests, tokens, input, output, first output }.
 local function charge(record, sign)
   local account = account_of(record[2])
   if account then
     take(account, { sign * record[3], sign * record[4], sign * record[5], sign * record[6] })
+    local at_first = at_first_of(record[3], record[5], record[7])
+    count_there(account, { sign * at_first[1], sign * at_first[2], sign * at_first[3], sign * at_first[4] })
     dirty[record[2]] = true
   end
 end
 
+-- Takes a place among the concurrent calls, or frees it.
 local function occupy(record, number)
   local account = account_of(record[2])
   if account then

@@ -8,7 +8,7 @@
 -- Nobody polls. A head is told when to ask again; it is told anew, by push, when that can be sooner. One that has not
 -- asked SILENT_MS after the time it was told is dropped: its worker is dead or cut off, and registers again if it is not.
 --
---   head   { id, worker, priority, arrival, tenant, told, credentials, amounts }; with `name`, `virtual` in memory
+--   head   { id, worker, priority, arrival, tenant, told, credentials, amounts, at_first }; with `name`, `virtual` in memory
 
 local AGEING_MS = 10000
 local SILENT_MS = 1000
@@ -137,7 +137,7 @@ local function soonest(ask, of)
   for _, credential in ipairs(ask.credentials) do
     local account = of(credential)
     if account then
-      local start = earliest(account, ask.amounts)
+      local start = earliest(account, ask.amounts, ask.at_first)
       if not found or start < best then
         best, found = start, credential
       end
@@ -182,6 +182,7 @@ local function standing(mine)
     elseif credential then
       refill(copies[credential], start)
       take(copies[credential], head.amounts)
+      count_there(copies[credential], head.at_first)
       copies[credential].open = copies[credential].open + 1
     end
   end
@@ -219,7 +220,8 @@ local function write_heads()
     if head then
       local packed = cmsgpack.pack({
         id = head.id, worker = head.worker, priority = head.priority, arrival = head.arrival, tenant = head.tenant,
-        told = head.told, credentials = head.credentials, amounts = head.amounts })
+        told = head.told, credentials = head.credentials, amounts = head.amounts,
+        at_first = head.at_first })
       redis.call('HSET', LIMIT_HEADS .. LINE, name, packed)
       redis.call('EXPIRE', LIMIT_HEADS .. LINE, LINE_LIFETIME_S)
     end

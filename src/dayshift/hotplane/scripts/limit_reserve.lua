@@ -1,7 +1,7 @@
 -- Reserve for calls of one worker's line, in its order, until one must wait; that one becomes the worker's head.
 -- KEYS  the prefix of all keys of limits
 -- ARGV  line, the time in ms ('': the server's), head, worker, shape, horizon ms; number of credentials, each credential;
---       then for each call: id, tenant, weight, priority, ms since its arrival, longest wait ms (-1 none), tokens, input, output
+--       then for each call: id, tenant, weight, priority, ms since its arrival, longest wait ms (-1 none), input, output, first output
 -- Reply for each call that was looked at: kind, credential's number, us, virtual time of the tenant ('' where nobody competes)
 --       kind g: granted, may start in so many us · b: busy, would wait us · w: waits, ask again in us; none behind it
 -- Promise: all or nothing over the buckets and the concurrent calls; only who stands first among those that share an account is granted;
@@ -28,23 +28,23 @@ local function arrival_of(id, waited_ms, was_head)
 end
 
 local function ask_at(at, was_head)
+  local input, output, first_output = tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8])
   return {
     name = HEAD, worker = WORKER, id = ARGV[at], tenant = ARGV[at + 1], weight = tonumber(ARGV[at + 2]),
     priority = tonumber(ARGV[at + 3]), arrival = arrival_of(ARGV[at], tonumber(ARGV[at + 4]), was_head),
     longest = tonumber(ARGV[at + 5]),
-    amounts = { 1, tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]) },
-    credentials = credentials,
+    amounts = { 1, input + output, input, output }, at_first = at_first_of(1, input, first_output),
+    credentials = credentials, first_output = first_output,
   }
 end
 
 local function grant(ask, start, credential)
-  local account = accounts[credential]
-  refill(account, start)
-  take(account, ask.amounts)
-  account.open = account.open + 1
-  dirty[credential] = true
+  refill(accounts[credential], start)
   local amounts = ask.amounts
-  keep(ask.id, { GRANTED, credential, amounts[1], amounts[2], amounts[3], amounts[4] }, start + UNCONFIRMED_MS)
+  local record = { GRANTED, credential, amounts[1], amounts[2], amounts[3], amounts[4], ask.first_output }
+  charge(record, 1)
+  occupy(record, 1)
+  keep(ask.id, record, start + UNCONFIRMED_MS)
 end
 
 -- When a call that must wait is to ask again.

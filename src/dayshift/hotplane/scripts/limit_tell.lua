@@ -5,15 +5,15 @@
 --       s RESERVATION input output   the call is over and used so many tokens (-1: what was reserved)
 --       b RESERVATION '' ''          the call was never sent: all goes back
 --       f RESERVATION ms ''          the provider refused it (429): nobody starts within ms
---       h CREDENTIAL remaining limit the provider's own figures: four numbers each, -1 where it gave none
+--       h RESERVATION remaining limit  what the headers of its answer say: four numbers each, -1 where nothing
 -- Reply how many were taken in
 -- Promise: a repetition changes nothing; in whatever order these and the sweep come, a reservation ends as what was really used.
 -- include: _limit_accounts
 -- include: _limit_line
 -- include: _limit_held
 
-local BUMP, BUMP_MS, MOST_REFUSED_MS = 0.02, 1000, 120000
-local LEAST_APART_MS = 200
+local BUMP, MOST_BUMPS, BUMP_MS, ROW_MS, MOST_REFUSED_MS = 0.01, 6, 1000, 20000, 120000
+local LEAST_APART_MS, ONE_PIECE_MS = 200, 150
 
 local function confirm(id, ms)
   local record = record_of(id)
@@ -31,13 +31,28 @@ local function confirm(id, ms)
   return true
 end
 
--- Ends a reservation: what was used of each bucket replaces what was reserved.
+-- An answer that comes in one piece is counted there before its headers are written.
+local function is_heard_already(account, id)
+  return account.heard_of == id and NOW - account.heard_at < ONE_PIECE_MS
+end
+
+-- Ends a reservation: what was used of each bucket replaces what was reserved of it, in one step.
 local function finish(id, record, used)
-  local state = record[1]
-  if state ~= RETURNED then
-    charge(record, -1)
+  local account, state = account_of(record[2]), record[1]
+  if account then
+    local was_charged = state ~= RETURNED and 1 or 0
+    local at_first = at_first_of(record[3], record[5], record[7])
+    local more, more_there = {}, {}
+    for kind = 1, KINDS do
+      more[kind] = used[kind] - was_charged * record[2 + kind]
+      more_there[kind] = used[kind] - was_charged * at_first[kind]
+    end
+    take(account, more)
+    if not is_heard_already(account, id) then
+      count_there(account, more_there)
+    end
+    dirty[record[2]] = true
   end
-  charge({ HELD, record[2], used[1], used[2], used[3], used[4] }, 1)
   if state == GRANTED or state == HELD then
     occupy(record, -1)
   end
@@ -75,12 +90,16 @@ local function refused(id, ms)
   local account = account_of(record[2])
   if account then
     account.not_before = math.max(account.not_before, NOW + math.min(tonumber(ms), MOST_REFUSED_MS))
-    local is_new = NOW - (account.bumped or 0) >= BUMP_MS
-    account.bumped = is_new and NOW or account.bumped
+    local since = NOW - (account.refused_at or 0)
+    local is_new = since >= BUMP_MS
+    if is_new then
+      account.in_a_row = since < ROW_MS and math.min(MOST_BUMPS, account.in_a_row + 1) or 1
+      account.refused_at = NOW
+    end
     for kind, limit in pairs(account.pace.limit) do
       local bucket = account[kind]
       bucket[BALANCE] = math.min(bucket[BALANCE], 0)
-      bucket[OTHERS] = is_new and bucket[OTHERS] + BUMP * limit or bucket[OTHERS]
+      bucket[OTHERS] = is_new and bucket[OTHERS] + BUMP * account.in_a_row * limit or bucket[OTHERS]
     end
   end
   return true
@@ -88,13 +107,13 @@ end
 
 local function hear_bucket(bucket, limit, left)
   local passed = NOW - bucket[LEFT_AT]
-  if passed < LEAST_APART_MS then
-    return
-  end
   if passed < HEADERS_AGE_MS then
-    local expected = math.min(bucket[DEPTH], bucket[LEFT] + limit * passed - bucket[USED])
-    local weight = 1 - math.exp(-passed / OTHERS_KNOWN_MS)
-    local others = bucket[OTHERS] + weight * ((expected - left) / passed - bucket[OTHERS])
+    local expected = bucket[LEFT] + limit * passed - used_there(bucket, limit)
+    if left <= 0 then -- none, or less: providers do not tell a debt
+      left = math.max(-60000 * limit, math.min(left, expected))
+    end
+    local others = (expected - left) / passed
+    others = bucket[OTHERS] + (1 - math.exp(-passed / OTHERS_KNOWN_MS)) * (others - bucket[OTHERS])
     bucket[OTHERS] = math.max(-0.05 * limit, math.min(0.95 * limit, others))
   end
   bucket[LEFT], bucket[LEFT_AT], bucket[USED] = left, NOW, 0
@@ -111,9 +130,10 @@ local function numbers_of(text)
 end
 
 -- A limit far from ours is another one: of a day, or of another model.
-local function hear(credential, remaining, limits)
-  local account = account_of(credential)
-  if not account then
+local function hear(id, remaining, limits)
+  local record = record_of(id)
+  local account = record and account_of(record[2])
+  if not account or NOW - (account.heard_at or 0) < LEAST_APART_MS then
     return false
   end
   remaining, limits = numbers_of(remaining), numbers_of(limits)
@@ -123,7 +143,8 @@ local function hear(credential, remaining, limits)
       hear_bucket(account[kind], limit, remaining[kind])
     end
   end
-  dirty[credential] = true
+  account.heard_of, account.heard_at = id, NOW
+  dirty[record[2]] = true
   return true
 end
 

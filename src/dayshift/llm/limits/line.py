@@ -257,4 +257,5 @@ def _call(waiter: Waiter, now: float) -> LimitCall:
         left_ms,
         waiter.input_tokens,
         waiter.output_tokens,
+        ask.max_output_tokens or 0,
     )

@@ -37,9 +37,10 @@ class Reservation:
 
     def refused(self, *, retry_after_seconds: float | None, headers: Mapping[str, str]) -> None:
         """The provider answered 429: somebody else uses the key, or its limit is not what we think."""
+        if not self._is_over:
+            self._telling.heard(self, headers)
         if self._ends():
             self._telling.refused(self, retry_after_seconds)
-            self._telling.heard(self, headers)
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """The headers of an answer: what the provider says is left."""

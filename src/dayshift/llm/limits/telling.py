@@ -68,7 +68,7 @@ class Telling:
         if heard is not None:
             self._heard_mono[line, credential] = now
             texts = (" ".join(map(str, numbers)) for numbers in (heard.remaining, heard.limits))
-            self._teller.tell(line, LimitTelling("h", credential, *texts))
+            self._teller.tell(line, LimitTelling("h", reservation.waiter.id, *texts))
 
     def renew(self) -> None:
         """Say of calls that last that they do."""
