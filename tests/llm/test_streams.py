@@ -6,9 +6,9 @@ import time
 
 import httpx2
 import pytest
-from openai import APIConnectionError, AsyncOpenAI
+from openai import APIConnectionError, APIError, AsyncOpenAI
 
-from dayshift.llm.capture import streams
+from dayshift.llm.capture import core, streams
 from dayshift.llm.exchange import Outgoing, Patience, Reply
 from dayshift.llm.formats import sse
 from tests.llm.tape import Tape, recording
@@ -186,6 +186,41 @@ async def test_a_stream_that_breaks_again_is_told_to_its_reader():
                 await response.aread()
     assert not any(tape.kept.values())
     assert provider.calls == 2
+
+
+TROUBLE = {
+    "an error": b'data: {"error":{"message":"overloaded","type":"server_error","code":null}}\n\n',
+    "no JSON": b'data: {"choi\n\n',
+    "half an event": b'data: {"choices":[{"delta":{"content":"l',
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+async def test_trouble_amid_a_stream_is_a_break_like_any_other(trouble):
+    tape, body = Restarting(), EVENTS[0] + TROUBLE[trouble]
+    with recording(tape, httpx2):
+        for is_plain in (False, True):
+            provider = Provider(cut(body), streamed())
+            if is_plain:
+                with provider.plain_client() as client:
+                    text = await asyncio.to_thread(read, client)
+            else:
+                async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+                    text = await response.aread()
+            assert text == EVENTS[0] + b": dayshift restarted this stream at \n\n" + b"".join(EVENTS)
+            tape = Restarting()
+            core._recorder.set(tape)
+
+
+async def test_an_error_amid_a_stream_reaches_the_sdk_as_the_provider_said_it():
+    tape = Tape()
+    with recording(tape, httpx2):
+        async with Provider(cut(EVENTS[0] + TROUBLE["an error"])).client() as client:
+            sdk = AsyncOpenAI(api_key="k", http_client=client, max_retries=0)
+            stream = await sdk.chat.completions.create(model="m", messages=BODY["messages"], stream=True)
+            with pytest.raises(APIError, match="overloaded"):
+                _read = [chunk async for chunk in stream]
+    assert not any(tape.kept.values())
 
 
 class Impatient(Tape):

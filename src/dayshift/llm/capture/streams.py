@@ -22,8 +22,23 @@ from dayshift.llm.capture.answers import Answer, kept_headers
 from dayshift.llm.capture.core import Reading, Recorder
 from dayshift.llm.exchange import Reply
 from dayshift.llm.formats import Event, Format, StreamTooLong
+from dayshift.llm.verdicts import verdict_of_event
 
 READ_AHEAD_SECONDS = 1.0
+
+
+class _Complained(Exception):
+    """The provider says amid its stream that it cannot go on."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+
+
+def _handed_over(error: Exception) -> bytes:
+    """What its reader is told of the break: the provider's own event, or the library's error, which is raised."""
+    if isinstance(error, _Complained):
+        return error.event.raw
+    raise error
 
 
 class _Stream:
@@ -85,6 +100,13 @@ class _Stream:
             return self.late("the provider's stream takes longer than a call may in all")
         return self.late("the provider went silent amid its stream")
 
+    def _listen(self, event: Event) -> None:
+        """An error that the provider tells of amid its stream, or data that nobody can read, is a break like any other."""
+        if (b"error" in event.data or not event.data.endswith(b"}")) and not self._reading.is_over:
+            verdict = verdict_of_event(self._api, event)
+            if verdict is not None and verdict.kind in ("retry", "limit"):
+                raise _Complained(event)
+
     def _broken(self) -> None:
         self._reading.is_over = True
         self._reply.broke_off(self._reading.usage)
@@ -103,11 +125,12 @@ class AsyncStream(_Stream):
             try:
                 async for piece in self._pieces():
                     yield piece
-            except self.trouble:
+            except (_Complained, self.trouble) as error:
                 await self._close()
                 mark = self._restart(await self._again(self._reply))
                 if mark is None:
-                    raise
+                    yield _handed_over(error)
+                    return
                 yield mark
             else:
                 return
@@ -118,6 +141,7 @@ class AsyncStream(_Stream):
                 yield await self._handed_on(event)
             async for chunk in self._rest():
                 for event in self._opening.splitter.feed(chunk):
+                    self._listen(event)
                     yield await self._handed_on(event)
         except StreamTooLong as error:
             self._broken()
@@ -125,9 +149,9 @@ class AsyncStream(_Stream):
         except Exception:
             self._broken()
             raise
+        self._over()
         if self._opening.splitter.rest:
             yield self._opening.splitter.rest
-        self._over()
 
     async def _handed_on(self, event: Event) -> bytes:
         if self._reading.is_last(event):
@@ -167,11 +191,12 @@ class PlainStream(_Stream):
         while True:
             try:
                 yield from self._pieces()
-            except self.trouble:
+            except (_Complained, self.trouble) as error:
                 self._close()
                 mark = self._restart(self._again(self._reply))
                 if mark is None:
-                    raise
+                    yield _handed_over(error)
+                    return
                 yield mark
             else:
                 return
@@ -182,6 +207,7 @@ class PlainStream(_Stream):
                 yield self._handed_on(event)
             for chunk in self._rest():
                 for event in self._opening.splitter.feed(chunk):
+                    self._listen(event)
                     yield self._handed_on(event)
         except StreamTooLong as error:
             self._broken()
@@ -189,9 +215,9 @@ class PlainStream(_Stream):
         except Exception:
             self._broken()
             raise
+        self._over()
         if self._opening.splitter.rest:
             yield self._opening.splitter.rest
-        self._over()
 
     def _rest(self) -> Iterator[bytes]:
         for chunk in () if self._incoming.is_over else self._incoming.rest:
