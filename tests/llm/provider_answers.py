@@ -252,7 +252,13 @@ up to {LONGEST_SECONDS:.0f} s; what cannot be read is as if it were not there. `
 TABLE = "\n| answer | verdict | reason | breaker | next target |\n|---|---|---|---|---|\n"
 TAIL = """
 Before the first event that says something (a token, a part of a tool call, the end), the next target can be tried without anybody
-having seen a thing: an opening event, a role without content, a ping or a comment does not count.
+having seen a thing: an opening event, a role without content, a ping or a comment does not count. After it, what is **retry** or
+**limit** above is a broken stream, and so is an end before the last event, which an SDK would take for the end of the answer. Such a
+stream is not recorded, and counts as failed for the breaker; `models.NAME.on_broken_stream` says whether it begins anew at the next
+target, or its reader is told.
+
+No answer is waited for without a bound: a body may have 64 MiB, an event of a stream 16 MiB, a stream 256 MiB; the timeouts of the
+provider hold for the whole, not for each piece of it, so a trickle is late as well.
 """
 SECTIONS = {
     "Status 2xx": answers,
