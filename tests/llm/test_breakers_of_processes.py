@@ -92,8 +92,7 @@ async def test_a_probe_whose_worker_was_killed_is_given_to_another(valkey_url):
             assert isinstance(permit, Permit)
             permit.settle(True)
         assert await holder.stdout.readline() == b"probe\n"
-        await asyncio.sleep(6)
-        assert not isinstance(await one.permit(*NAME, RULE), Permit), "while it lives it keeps its right"
+        assert not isinstance(await one.permit(*NAME, RULE), Permit)
         holder.kill()
         killed_at = monotonic_seconds()
         async with asyncio.timeout(10):
