@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dayshift.domain import clock
 from dayshift.llm.formats import EventSplitter
+from dayshift.llm.formats import format as format_module
 from dayshift.llm.verdicts import BY_ERROR, OK, is_stream, verdict_of, verdict_of_error, verdict_of_event
 from dayshift.llm.waits_told import LONGEST_SECONDS, wait_told
 from tests.llm import provider_answers as known
@@ -99,6 +100,15 @@ def test_no_header_and_no_word_breaks_it(value, words):
     for name in ("retry-after", "retry-after-ms"):
         found = wait_told({name: value}, words)
         assert found is None or (0 <= found <= LONGEST_SECONDS and not math.isnan(found))
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in known.answers() if "MiB" not in case.words], ids=lambda case: case.words
+)
+def test_a_long_answer_means_what_a_short_one_does(case, monkeypatch):
+    monkeypatch.setattr(format_module, "LONG_BYTES", 0)
+    again = next(one for one in known.answers() if one.words == case.words)
+    assert again.verdicts == case.verdicts
 
 
 json_values = st.recursive(

@@ -15,12 +15,13 @@ one status stands for opposite things (429), or where there is none: errors in a
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from dayshift.llm.formats import Complaint, Event, Format, unframed_complaint
+from dayshift.llm.formats.format import surface_of
 from dayshift.llm.waits_told import wait_told
 
 LONGEST_ANSWER_BYTES = 64 * 1024 * 1024
@@ -159,7 +160,7 @@ def verdict_of(api: Format, status: int, headers: Mapping[str, str], body: bytes
     """Judge a whole answer. Names of headers are in lower case, or `headers` knows no case."""
     if 200 <= status < 300:
         return _of_success(api, headers, body)
-    complaint = unframed_complaint(_json_object(body) or {})
+    complaint = unframed_complaint(surface_of(body) or {})
     return _with_wait(_as_the_provider_wishes(_of_failure(status, complaint), headers), headers, complaint)
 
 
@@ -174,7 +175,7 @@ def verdict_of_event(api: Format, event: Event) -> Verdict | None:
         return None
     if api.is_last(event) and not event.data.lstrip().startswith(b"{"):
         return OK
-    said = _json_object(event.data)
+    said = surface_of(event.data)
     if said is None:
         return _MALFORMED
     complaint = api.complaint_in(said)
@@ -222,7 +223,7 @@ def _of_success(api: Format, headers: Mapping[str, str], body: bytes) -> Verdict
     kind = _content_type(headers)
     if kind and not (kind == "application/json" or kind.endswith("+json")):
         return CONTENT_TYPE
-    said = _json_object(body)
+    said = surface_of(body)
     if said is None:
         return _MALFORMED
     complaint = api.complaint_in(said)
@@ -288,11 +289,3 @@ def _with_wait(verdict: Verdict, headers: Mapping[str, str], complaint: Complain
 
 def _content_type(headers: Mapping[str, str]) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _json_object(text: bytes) -> dict[str, Any] | None:
-    try:
-        found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

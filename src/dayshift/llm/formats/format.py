@@ -62,7 +62,7 @@ class Format(Struct, frozen=True, kw_only=True):
         for text in texts:
             if model and not _may_tell(text):
                 continue
-            answer = self.answer_in(object_in(text))
+            answer = self.answer_in(surface_of(text) or {})
             model = model or word(answer, "model") or ""
             tier = word(answer, "service_tier") or tier
             usage = answer.get("usage")
@@ -85,6 +85,27 @@ def object_in(text: bytes) -> Body:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def surface_of(text: bytes) -> Body | None:
+    """A JSON object; None where it is none. The lists of a long one are left empty: what an answer is long by lies in lists (choices,
+    output, embeddings), which nobody here reads, so they are looked over and not built.
+    """
+    try:
+        if len(text) < LONG_BYTES:
+            found = msgspec.json.decode(text)
+            return found if isinstance(found, dict) else None
+        return {name: _read(bytes(raw)) for name, raw in _fields.decode(text).items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+LONG_BYTES = 8 * 1024
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _read(value: bytes) -> Any:
+    return [] if value.startswith(b"[") else msgspec.json.decode(value)
 
 
 def object_at(body: Any, name: str) -> Body | None:
