@@ -6,6 +6,7 @@ DayshiftError
 ├── NotFound              no such task, agent, key, setting, for this tenant                     404
 ├── Conflict              somebody else was first (compare-and-set, conversation, state)         409, 412
 ├── Refused               not now: depth or rate reached; says when to try again                 429
+│   └── BudgetSpent       what may be spent is spent; says by whom, how much, and until when     429, final
 ├── DependencyAway        a dependency does not answer; says when to try again                   503
 │   ├── LedgerAway        PostgreSQL
 │   └── PlaneAway         Valkey: unreachable, or empty and being rebuilt (PlaneNotReady)
@@ -13,6 +14,9 @@ DayshiftError
 ├── Diverged              a strict agent did not do again what it had done                      final
 └── Superseded            a newer attempt has taken over: stop, and write nothing more
 """
+
+from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
@@ -72,6 +76,38 @@ class Refused(DayshiftError):
     ) -> None:
         super().__init__(message, code=code, retry_after_seconds=retry_after_seconds)
         self.limit = limit
+
+
+class BudgetSpent(Refused):
+    """A call would spend more than a setting allows. Amounts are US dollars or tokens, as `unit` says: what is `spent`, what calls under
+    way `held` of it, and what this one `needed`. `resets_at`: when the period ends, if it ever does.
+    """
+
+    code = "budget_spent"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        setting: str,
+        unit: Literal["usd", "tokens"],
+        allowed: float,
+        spent: float,
+        held: float,
+        needed: float,
+        resets_at: datetime | None,
+        retry_after_seconds: float | None,
+        on_breach: Literal["fail", "approval"] = "fail",
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds, limit=int(allowed))
+        self.setting = setting
+        self.unit = unit
+        self.allowed = allowed
+        self.spent = spent
+        self.held = held
+        self.needed = needed
+        self.resets_at = resets_at
+        self.on_breach = on_breach
 
 
 class DependencyAway(DayshiftError):

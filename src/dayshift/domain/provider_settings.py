@@ -91,7 +91,9 @@ class ModelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class BudgetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be spent: by a task, a conversation or a user, and in an hour, a day or a month (UTC). `on_breach` says what then."""
+    """What may be spent: by a task with its children, in a conversation, and in an hour, a day or a month (UTC). `on_breach` says what
+    then. `unpriced`: whether a call that nobody knows the price of may be made where dollars are counted.
+    """
 
     usd_per_task: Annotated[float, Meta(gt=0)] | None = None
     tokens_per_task: Limit | None = None
@@ -104,3 +106,4 @@ class BudgetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tokens_per_day: Limit | None = None
     tokens_per_month: Limit | None = None
     on_breach: Literal["fail", "approval"] = "fail"
+    unpriced: Literal["fail", "allow"] = "fail"

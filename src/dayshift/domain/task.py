@@ -34,7 +34,7 @@ HIGHEST_PRIORITY = 9
 
 class TaskError(Struct, frozen=True):
     """Why a task failed. `code` is a stable word: `agent_error`, `fatal`, `timeout`, `expired`, `poison`,
-    `invalid_input`, `invalid_output`, `unknown_agent`, `cancelled`.
+    `invalid_input`, `invalid_output`, `unknown_agent`, `budget_spent`, `cancelled`.
     """
 
     code: str

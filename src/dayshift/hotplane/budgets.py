@@ -16,6 +16,9 @@ put back by the next renewal of each worker. A settlement that comes between the
 is right, as the ledger knows that call already. One that comes just after it may be counted twice: by the ledger's sum and
 by itself. That errs on the side of the limit, and by no more than the calls that were ending at that moment.
 
+**Distrust.** A settlement that its worker took to its grave leaves a counter behind the truth. So each process reads the ledger's sum
+before it first uses a counter, and again after the plane was away; a counter that is behind that sum is raised to it.
+
 **Repeats.** Any of the three may be told again after a lost reply. A hold is known by its id; a settlement leaves a mark beside
 the holds that says so.
 

@@ -4,7 +4,7 @@ import asyncio
 
 from dayshift.agents import Agent, Fatal, Retry, Unencodable
 from dayshift.agents.errors import text_of
-from dayshift.domain.errors import Diverged, InvalidInput, WrongUse
+from dayshift.domain.errors import BudgetSpent, Diverged, InvalidInput, WrongUse
 from dayshift.domain.jitter import full_jitter
 from dayshift.domain.settings import AgentSettings
 from dayshift.domain.task import Started, TaskError
@@ -71,7 +71,7 @@ class Judge:
         error = _verdict_in(ending.error)
         if isinstance(error, Fatal):
             return self.final(error.code, text_of(error.message) or describe(error))
-        if isinstance(error, Diverged | WrongUse):
+        if isinstance(error, BudgetSpent | Diverged | WrongUse):
             return self.final(error.code, error.message)
         if isinstance(error, Retry):
             message = text_of(error.message) or "the agent asked to be tried again"

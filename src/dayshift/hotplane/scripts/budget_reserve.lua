@@ -6,21 +6,34 @@
 -- Reply held, the start of each line's period | missing, then index and start of each line whose sum must be read first |
 --       spent or busy, index of the line, usd or tokens, spent, held, when the period ends (seconds; 0: never)
 -- Promise: what is spent and held never exceeds a limit by what is held here; nothing is changed unless all is held, but for sums that
--- were missing. `busy`: it would fit if what others hold came to nothing. A hold that is there already is held.
+-- were missing or behind the ledger's. `busy`: it would fit if what others hold came to nothing. A hold that is there already is held.
 
 -- include: _budget
 
 local ID, MS, NANO, TOKENS = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local WIDTH = 9
 
+-- The ledger's sum makes a counter, or corrects one that some settlement has not reached.
+local function learn(counter, period, finish, nano, tokens)
+  if redis.call('EXISTS', counter) == 0 then
+    redis.call('DEL', holds_of(counter))
+    redis.call('HSET', counter, 'nano', nano, 'tokens', tokens, 'held_nano', 0, 'held_tokens', 0)
+    keep(counter, period, finish)
+    return
+  end
+  for field, sum in pairs({ nano = nano, tokens = tokens }) do
+    if tonumber(sum) > tonumber(redis.call('HGET', counter, field)) then
+      redis.call('HSET', counter, field, sum)
+    end
+  end
+end
+
 local function line_at(at)
   local kind, tenant, name, period = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local start, finish = bounds_of(period)
   local counter = counter_of(kind, tenant, name, period, start)
-  if redis.call('EXISTS', counter) == 0 and ARGV[at + 6] == whole(start) then
-    redis.call('HSET', counter, 'nano', ARGV[at + 7], 'tokens', ARGV[at + 8], 'held_nano', 0, 'held_tokens', 0)
-    redis.call('DEL', holds_of(counter))
-    keep(counter, period, finish)
+  if ARGV[at + 6] == whole(start) then
+    learn(counter, period, finish, ARGV[at + 7], ARGV[at + 8])
   end
   prune(counter)
   local numbers = redis.call('HMGET', counter, 'nano', 'tokens', 'held_nano', 'held_tokens')
