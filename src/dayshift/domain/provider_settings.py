@@ -10,7 +10,6 @@ Ratio = Annotated[float, Meta(gt=0, le=1)]
 Price = Annotated[float, Meta(ge=0, le=1_000_000)]
 TargetName = Annotated[str, Meta(pattern=r"^[^/]+/.+$")]
 BaseUrl = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+$")]
-SecretName = Annotated[str, Meta(pattern=r"^\$\{env:[A-Za-z_][A-Za-z0-9_]*\}$")]
 
 Means: TypeAlias = Literal["fallback", "cached", "park", "fail"]
 
@@ -47,11 +46,13 @@ class BreakerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`limits` are each credential's. A model that `model_limits` names has limits of its own there, and leaves the others alone."""
+    """`api_key` names environment variables, `${env:NAME}`; that it does is checked with what settings mean, as msgspec 0.22 crashes on a
+    union of limited text and a list of it. `limits` are each credential's. A model that `model_limits` names has limits of its own there, and leaves the others alone.
+    """
 
     format: Literal["openai", "anthropic"] | None = None
     base_url: BaseUrl | None = None
-    api_key: SecretName | tuple[SecretName, ...] | None = None
+    api_key: str | tuple[str, ...] | None = None
     limits: ProviderLimits = ProviderLimits()
     model_limits: dict[str, ProviderLimits] = {}
     timeouts: ProviderTimeouts = ProviderTimeouts()

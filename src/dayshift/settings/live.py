@@ -73,7 +73,9 @@ def understood(document: dict[str, Any]) -> Settings:
     """The document as settings. What this code does not know (a newer release may have set it) is left out and told:
     stored settings were valid to the code that stored them, and must not keep this one from starting.
     """
-    for path, error in list(located_faults(document)):
-        emit(Fault(where="settings.load", error_type="InvalidInput", message=f"left out: {error.path} {error.message}"))
-        document = with_value(document, path, MISSING)
+    while faults := list(located_faults(document)):  # what is left out may be what another piece needs
+        for path, error in faults:
+            message = f"left out: {error.path} {error.message}"
+            emit(Fault(where="settings.load", error_type="InvalidInput", message=message))
+            document = with_value(document, path, MISSING)
     return msgspec.convert(document, Settings)

@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 
 from dayshift.domain.errors import FieldError, InvalidInput
+from dayshift.domain.provider_settings import ProviderSettings
 from dayshift.domain.settings import Settings, TenantSettings, to_builtins
+from dayshift.settings.meaning import SECRETS_CURE, faults_of_meaning
 from dayshift.settings.paths import Path, canonical
 
 NOT_YET: dict[Path, set[str]] = {
@@ -50,14 +52,17 @@ def faults(document: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def located_faults(document: dict[str, Any]) -> Iterator[tuple[Path, FieldError]]:
-    """Every fault together with the path of the smallest piece that is wrong."""
-    yield from _faults_in(document, Settings, ())
+    """Every fault together with the path of the smallest piece that is wrong. What settings are to one another is looked at once each
+    is right in itself.
+    """
+    of_shape = list(_faults_in(document, Settings, ()))
+    yield from of_shape or faults_of_meaning(msgspec.convert(document, Settings))
 
 
 def default_at(path: Path, settings: Settings) -> Any:
     """What holds at a path where nothing is set."""
     value: Any = to_builtins(settings)
-    if len(path) >= 2 and path[0] in {"queues", "tenants", "agents"}:
+    if len(path) >= 2 and path[0] in {"queues", "tenants", "agents", "providers"}:
         value = to_builtins(_effective_section(path[0], path[1], settings))
         path = path[2:]
     for name in path:
@@ -70,6 +75,8 @@ def _effective_section(section: str, name: str, settings: Settings) -> Any:
         return settings.queue(name)
     if section == "agents":
         return settings.agent(name)
+    if section == "providers":
+        return settings.providers.get(name, ProviderSettings())
     return settings.tenants.get("*", TenantSettings()) if name == "*" else settings.tenant(name)
 
 
@@ -93,12 +100,17 @@ def _faults_in(value: Any, expected: Any, path: Path) -> Iterator[tuple[Path, Fi
             msgspec.convert(value, expected)
         except (msgspec.ValidationError, RecursionError) as error:
             reason = str(error).split(" - at `")[0].split(", got `")[0]
-            yield path, FieldError(canonical(path), f"{reason}, got {_shown(value)}")
+            yield (
+                path,
+                FieldError(
+                    canonical(path), SECRETS_CURE if "api_key" in path else f"{reason}, got {_shown(value, path)}"
+                ),
+            )
 
 
 def _faults_in_struct(value: Any, expected: type, path: Path) -> Iterator[tuple[Path, FieldError]]:
     if not isinstance(value, dict):
-        yield path, FieldError(canonical(path), f"Expected an object, got {_shown(value)}")
+        yield path, FieldError(canonical(path), f"Expected an object, got {_shown(value, path)}")
         return
     field_types = _field_types(expected)
     for name, inner in value.items():
@@ -110,7 +122,7 @@ def _faults_in_struct(value: Any, expected: type, path: Path) -> Iterator[tuple[
 
 def _faults_in_dict(value: Any, inner_type: Any, path: Path) -> Iterator[tuple[Path, FieldError]]:
     if not isinstance(value, dict):
-        yield path, FieldError(canonical(path), f"Expected an object of names, got {_shown(value)}")
+        yield path, FieldError(canonical(path), f"Expected an object of names, got {_shown(value, path)}")
         return
     for name, inner in value.items():
         yield from _faults_in(inner, inner_type, (*path, str(name)))
@@ -135,7 +147,10 @@ def _quoted(name: str) -> str:
     return msgspec.json.encode(name).decode()
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, path: Path) -> str:
+    """What was given; not where it may be a key that was put into the wrong place."""
+    if path[:1] == ("providers",) and not isinstance(value, int | float):
+        return "something else"
     try:
         text = msgspec.json.encode(value).decode()
     except (TypeError, ValueError, RecursionError):
