@@ -6,7 +6,7 @@
 -- or is full: only a call larger than the bucket leaves a debt, of what it is larger by. So a provider whose
 -- own bucket is at least as deep as ours, and which began as full, never sees a call that it must refuse.
 --
--- What is settled for less than was reserved comes back, also above b while anyone waits: it is the provider's as well.
+-- Tokens that were reserved and not used come back, also above b while anyone waits: they are left at the provider as well.
 -- When nobody waits the balance is b at most.
 --
 -- Others may use the same key. What the provider says is left (`left`) is compared with what should be left by what we used
@@ -25,7 +25,7 @@ local LIFETIME_MS = 7 * 86400 * 1000
 local SHARE = 0.015
 local MARGIN, NOTICED, DOUBT = 0.1, 0.15, 0.2
 local EPSILON = 1e-6
-local KINDS = 4
+local KINDS, REQUESTS = 4, 1
 local NEVER = math.huge
 local BALANCE, OTHERS, LEFT, LEFT_AT, USED, DEPTH = 1, 2, 3, 4, 5, 6
 local OTHERS_KNOWN_MS, OTHERS_FORGOTTEN_MS, HEADERS_AGE_MS = 16000, 60000, 15000
@@ -175,14 +175,11 @@ local function earliest(account, amounts, at_first)
   return math.max(account.at + wait, from)
 end
 
--- Negative amounts give back.
+-- Negative amounts give back. Places for requests never come back above the bucket: few do, and their window stays exact.
 local function take(account, amounts)
-  for kind in pairs(account.pace.burst) do
-    local bucket = account[kind]
-    bucket[BALANCE] = bucket[BALANCE] - amounts[kind]
-    if not someone_waits then
-      bucket[BALANCE] = math.min(bucket[BALANCE], account.pace.burst[kind])
-    end
+  for kind, burst in pairs(account.pace.burst) do
+    local balance = account[kind][BALANCE] - amounts[kind]
+    account[kind][BALANCE] = (someone_waits and kind ~= REQUESTS) and balance or math.min(balance, burst)
   end
 end
 
