@@ -27,6 +27,7 @@ from dayshift.domain.patience import until_answered
 from dayshift.embedded import Engines, LocalModel, running_engines, start_engines, start_local_model
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
+from dayshift.llm.budgets import Budgets
 from dayshift.llm.capture import capturing
 from dayshift.llm.layer import LlmLayer
 from dayshift.llm.providers import KnownAddresses, first_providers
@@ -273,11 +274,13 @@ async def _run_worker(
         pins=loaded.pins,
     )
     house.settings.on_change(addresses.learn)
-    async with opened(house), _llm_layer(house, providers) as llm:
+    budgets = Budgets(house.plane, house.ledger, lambda: house.settings.current)
+    async with opened(house), _llm_layer(house, providers, budgets) as llm:
         worker = Worker(
             house.services,
             loaded,
             lines=llm.line,
+            budgets=budgets,
             heartbeat_planes=house.planes,
             spawn_quarantine=_quarantine_spawner(file, grace_seconds),
             slots=slots,
@@ -299,11 +302,12 @@ async def _run_worker(
 
 
 @contextlib.asynccontextmanager
-async def _llm_layer(house: House, providers: Sequence[Provider]) -> AsyncIterator[LlmLayer]:
+async def _llm_layer(house: House, providers: Sequence[Provider], budgets: Budgets) -> AsyncIterator[LlmLayer]:
     layer = LlmLayer(
         house.plane,
         house.services.pushes,
         lambda: house.settings.current,
+        budgets=budgets,
         providers=providers,
         secret_named=secret_named,
         on_back=house.services.provider_waits.is_back,

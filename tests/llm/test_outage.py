@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from dayshift.domain import clock
+from dayshift.domain.budget import Spender
 from dayshift.domain.settings import Settings
 from dayshift.hotplane import Plane
 from dayshift.llm.asking import Caller
+from dayshift.llm.budgets import Budgets
 from dayshift.llm.capture.sending import AsyncSender
 from dayshift.llm.exchange import LlmCall
 from dayshift.llm.formats import CHAT
@@ -119,6 +121,7 @@ def _caller() -> Caller:
         conversation=None,
         priority=5,
         deadline_mono=clock.monotonic_seconds() + 60,
+        spender=Spender(tenant="t", agent="a", task_id="task_1"),
         wait_for_provider=never,
     )
 
@@ -132,6 +135,7 @@ async def a_layer(url: str, settings: Settings) -> AsyncIterator[LlmLayer]:
         plane,
         pushes,
         lambda: settings,
+        budgets=Budgets(plane, None, lambda: settings),
         providers=first_providers(openai_base_url=None, anthropic_base_url=None),
         secret_named=lambda _name: "sk-x",
         on_back=lambda _provider: None,

@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from dayshift.domain import clock
+from dayshift.domain.budget import Spender
 from dayshift.domain.effect import CallUsage
 from dayshift.domain.errors import WrongUse
 from dayshift.domain.settings import Settings
 from dayshift.llm.asking import Caller
+from dayshift.llm.budgets import Budgets
 from dayshift.llm.cache import AnswerCache
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Opening
 from dayshift.llm.formats import CHAT, RESPONSES
@@ -155,6 +157,7 @@ class House:
             retries=self.retries,
             cache=AnswerCache(self.kept),
             prices=Prices(),
+            budgets=Budgets(None, None, lambda: self.settings),
         )
         self.line = Line(
             self.pipeline,
@@ -166,6 +169,7 @@ class House:
                 conversation=None,
                 priority=5,
                 deadline_mono=clock.monotonic_seconds() + 60,
+                spender=Spender(tenant="t", agent="a", task_id="task_1"),
                 wait_for_provider=self.wait,
             ),
         )

@@ -425,3 +425,22 @@ async def gathers_errors(ctx: Context) -> list[str]:
 
     found = await ctx.gather(ctx.step(fails), ctx.step(os.getpid), return_exceptions=True)
     return [type(one).__name__ for one in found]
+async def ask_briefly(ctx: Context, text: str) -> str | None:
+    """A question whose answer takes ten tokens at most."""
+    messages = [{"role": "user", "content": text}]
+    answer = await ctx.openai().chat.completions.create(model="m", messages=messages, max_tokens=10)
+    return answer.choices[0].message.content
+
+
+@agent
+async def asks_often(ctx: Context, times: int) -> int:
+    note(ctx.task_id)
+    for n in range(times):
+        await ask_briefly(ctx, f"question {n}")
+    return times
+
+
+@agent
+async def asks_and_has_others_ask(ctx: Context, times: int) -> int:
+    await ask_briefly(ctx, "a question of my own")
+    return await ctx.call(asks_often, times)

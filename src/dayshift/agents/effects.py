@@ -99,7 +99,10 @@ class Effects:
         """What was called in a way that cannot be. It stops the attempt: an SDK would try again and hide what is wrong, and a
         framework would tell it to the model.
         """
-        error = WrongUse(message)
+        return self.stopped_by(WrongUse(message))
+
+    def stopped_by(self, error: Exception) -> Exception:
+        """Likewise, by an error that says so itself."""
         return error if self.is_local else self.journal.stop_by(error)
 
     async def take(self, call: Call) -> Effect | None:

@@ -12,7 +12,7 @@ from dayshift.agents.tools import UnknownOutcome
 from dayshift.agents.usage import CallMeter
 from dayshift.domain import clock
 from dayshift.domain.effect import CallUsage, Effect, EffectKind
-from dayshift.domain.errors import WrongUse
+from dayshift.domain.errors import BudgetSpent, WrongUse
 from dayshift.domain.events import LlmCallEnded
 from dayshift.journal import Call, Draft, call_of_digest, unpack
 from dayshift.llm.capture import Answer, answers
@@ -95,8 +95,8 @@ class LlmCalls:
     async def send(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:
         try:
             return self._waited(call, await self._sent(call, send, broken))
-        except WrongUse as wrong:
-            raise self._effects.refused(wrong.message) from None
+        except (BudgetSpent, WrongUse) as final:
+            raise self._effects.stopped_by(final) from None
 
     async def _sent(self, call: LlmCall, send: Send, broken: Reply | None) -> Reply:
         if self._effects.is_on_loop():
@@ -117,8 +117,8 @@ class LlmCalls:
 
         try:
             return self._waited(call, self._effects.wait_for(self._line.answer(call, send_there, broken), errands))
-        except WrongUse as wrong:
-            raise self._effects.refused(wrong.message) from None
+        except (BudgetSpent, WrongUse) as final:
+            raise self._effects.stopped_by(final) from None
 
     def _waited(self, call: LlmCall, reply: Reply) -> Reply:
         if reply.waited_seconds:

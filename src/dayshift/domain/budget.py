@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from dayshift.domain.task import Started
+
 NANO = 1_000_000_000
 
 ScopeKind: TypeAlias = Literal["tenant", "agent", "user", "conversation", "task"]
@@ -44,6 +46,18 @@ class Spender(Struct, frozen=True, kw_only=True):
     user: str | None = None
     conversation: str | None = None
     ancestors: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, started: Started, ancestors: tuple[tuple[str, str], ...] = ()) -> "Spender":
+        """Who an attempt spends for."""
+        return cls(
+            tenant=started.tenant,
+            agent=started.agent,
+            task_id=started.id,
+            user=started.user,
+            conversation=started.conversation,
+            ancestors=ancestors,
+        )
 
 
 def always_summed(tenant: str, agent: str) -> tuple[Scope, ...]:

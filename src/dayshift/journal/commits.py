@@ -36,11 +36,11 @@ class AttemptWriter(Struct, frozen=True):
     on_cancelled: Callable[[], None]
     on_spawned: Callable[[Spawned], None]
     on_written: Callable[[float, float], None]
-    scopes: tuple[Scope, ...] = ()
+    scopes: Callable[[], tuple[Scope, ...]]
 
     async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
         """Commit; waits while the ledger is away."""
-        write = EffectWrite(effect, self.worker_id, wait_seconds, self.scopes)
+        write = EffectWrite(effect, self.worker_id, wait_seconds, () if effect.usage is None else self.scopes())
         begun_mono = clock.monotonic_seconds()
         answer = await self.commits.submit(write, _ROW_BYTES + len(effect.result or b""))
         self.on_written(begun_mono, clock.monotonic_seconds())

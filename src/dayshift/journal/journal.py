@@ -5,7 +5,7 @@ of attempts do: they were paid for. `is_backed_up` tells the worker to claim not
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from dayshift.domain.budget import Scope, always_summed
@@ -55,7 +55,7 @@ class Journal:
         on_cancelled: Callable[[], None],
         on_written: Callable[[float, float], None] = _nobody_counts,
         strict: bool = False,
-        scopes: Sequence[Scope] | None = None,
+        scopes: Callable[[], tuple[Scope, ...]] | None = None,
     ) -> AttemptJournal:
         """The journal of an attempt, loaded after its start: nothing can be added to it by an older one any more.
 
@@ -72,7 +72,7 @@ class Journal:
             on_cancelled,
             self._on_spawned,
             on_written,
-            always_summed(started.tenant, started.agent) if scopes is None else tuple(scopes),
+            scopes or partial(always_summed, started.tenant, started.agent),
         )
         return AttemptJournal(
             writer,

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from dayshift.domain.budget import Spender
 from dayshift.llm.exchange import Incoming
 from dayshift.llm.verdicts import Verdict
 
@@ -22,6 +23,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     conversation: str | None
     priority: int
     deadline_mono: float
+    spender: Spender
     wait_for_provider: WaitForProvider
 
 

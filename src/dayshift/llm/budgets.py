@@ -24,7 +24,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from dayshift.domain import clock, ids
-from dayshift.domain.budget import Scope, Spender, nano_usd
+from dayshift.domain.budget import Spender, nano_usd
 from dayshift.domain.errors import PlaneAway
 from dayshift.domain.jitter import full_jitter
 from dayshift.domain.settings import Settings
@@ -32,7 +32,7 @@ from dayshift.domain.task import Started
 from dayshift.hotplane import Plane
 from dayshift.hotplane.budgets import HOLD_SECONDS, REPEAT_SECONDS, Amount, Held, Hold, Line, Missing, NotHeld
 from dayshift.ledger import Ledger
-from dayshift.llm.budget_limits import Limit, counts_tasks, limits_of, scopes_of
+from dayshift.llm.budget_limits import Limit, counts_tasks, limits_of
 from dayshift.llm.budget_refusals import budget_spent, refusal, refuse_unpriced
 from dayshift.llm.budget_sums import Counter, LedgerSums, counter_of, counters_of
 
@@ -65,6 +65,9 @@ class BudgetHold:
         self.settle(0.0, 0)
 
 
+NO_HOLD = BudgetHold(Hold("", Amount(), (), ()), lambda _hold, _spent: None)
+
+
 class Budgets:
     """One a process, on the loop of its plane. `close` delivers what is left to tell, within its grace."""
 
@@ -83,18 +86,11 @@ class Budgets:
         ancestors: tuple[tuple[str, str], ...] = ()
         if started.depth and counts_tasks(self._settings()):
             ancestors = await self._ledger.spending.ancestors(started.id)
-        return Spender(
-            tenant=started.tenant,
-            agent=started.agent,
-            task_id=started.id,
-            user=started.user,
-            conversation=started.conversation,
-            ancestors=ancestors,
-        )
+        return Spender.of(started, ancestors)
 
-    def scopes_of(self, spender: Spender) -> tuple[Scope, ...]:
-        """For whom the journal sums up what this one spends."""
-        return scopes_of(self._settings(), spender)
+    def apply_to(self, spender: Spender) -> bool:
+        """Whether any budget does, so that an estimate is needed."""
+        return bool(limits_of(self._settings(), spender))
 
     async def reserve(
         self,
@@ -111,7 +107,7 @@ class Budgets:
         """
         limits = limits_of(self._settings(), spender)
         if not limits:
-            return BudgetHold(Hold("", Amount(), (), ()), lambda _hold, _spent: None)
+            return NO_HOLD
         if estimate_usd is None:
             refuse_unpriced(limits, what)
         amount = Amount(nano_usd(estimate_usd or 0.0), estimate_tokens)

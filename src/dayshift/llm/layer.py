@@ -7,6 +7,7 @@ from dayshift.domain.settings import Settings
 from dayshift.hotplane import Plane
 from dayshift.llm.asking import Caller
 from dayshift.llm.breakers import Breakers, Hearing
+from dayshift.llm.budgets import Budgets
 from dayshift.llm.cache import AnswerCache
 from dayshift.llm.limits import Limiter
 from dayshift.llm.pipeline import Line
@@ -26,6 +27,7 @@ class LlmLayer:
         hearing: Hearing,
         settings: Callable[[], Settings],
         *,
+        budgets: Budgets,
         providers: Sequence[Provider],
         secret_named: Callable[[str], str | None],
         on_back: Callable[[str], None],
@@ -34,6 +36,7 @@ class LlmLayer:
         self._breakers = Breakers(plane, hearing)
         self._retries = RetryBudget(plane)
         self._breakers.on_closed(lambda provider, _model: on_back(provider))
+        self._budgets = budgets
         self._shared = Shared(
             settings=settings,
             router=Router(providers, secret_named),
@@ -42,6 +45,7 @@ class LlmLayer:
             retries=self._retries,
             cache=AnswerCache(plane),
             prices=Prices(lambda: settings().prices),
+            budgets=budgets,
         )
 
     async def open(self) -> None:
@@ -56,6 +60,7 @@ class LlmLayer:
         await self._limiter.close()
         await self._breakers.close()
         await self._retries.close()
+        await self._budgets.close()
 
     def line(self, caller: Caller) -> Line:
         """The way that the calls of one attempt go."""

@@ -1,14 +1,17 @@
 """One call at one target: look at the breaker, wait for the limit, take the permit, call; and again where that may help."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
+from msgspec import Struct
 
 from dayshift.domain import clock
 from dayshift.domain.effect import CallUsage
 from dayshift.domain.events import LlmLimitWaited
 from dayshift.domain.jitter import full_jitter
 from dayshift.llm.asking import Caller, Story
+from dayshift.llm.budgets import NO_HOLD, BudgetHold
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply, Send
 from dayshift.llm.interrupting import Interrupted, interrupted_by
 from dayshift.llm.limits import Ask, LimitBusy, Reservation
@@ -22,6 +25,14 @@ BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 8.0
 MOST_REFUSALS = 20
 MOST_RESTARTS = 2
 BYTES_A_TOKEN = 4
+
+
+class _Turn(Struct, frozen=True):
+    """Leave to call: by the limit, the budgets, and the breaker."""
+
+    reservation: Reservation
+    hold: BudgetHold
+    permit: Permit
 
 
 class OneTarget:
@@ -47,9 +58,9 @@ class OneTarget:
             turn = await self._turn(has_next=has_next)
             if turn is None:
                 return None
-            incoming, verdict = await self._tried(*turn)
+            incoming, verdict = await self._tried(turn)
             if incoming is not None and _is_settled(verdict, has_next=has_next):
-                return self._reply(incoming, *turn, degraded=degraded, is_ok=verdict.kind == "ok")
+                return self._reply(incoming, turn, degraded=degraded, is_ok=verdict.kind == "ok")
             self._story.tried(self._target.name, incoming, verdict)
             if verdict.kind == "final":
                 return None
@@ -59,25 +70,55 @@ class OneTarget:
                 failures += 1
         return None
 
-    async def _turn(self, *, has_next: bool) -> tuple[Reservation, Permit] | None:
-        """Leave to call: by the breaker, the limit, and the breaker again. None: not before the next target should be tried."""
+    async def _turn(self, *, has_next: bool) -> _Turn | None:
+        """Leave to call: by the breaker, the limit, the budgets, and the breaker again. None: not before the next target should be
+        tried. Raises BudgetSpent.
+        """
         breakers, rule = self._of.breakers, self._target.breaker
         refusal = breakers.look(self._target.provider, self._target.model, rule)
         if refusal is None:
             reservation = await self._reserved(has_next=has_next)
             if reservation is None:
                 return None
-            permit: Permit | Open | None = None
+            turn: _Turn | Open | None = None
             try:
-                permit = await breakers.permit(self._target.provider, self._target.model, rule)
+                turn = await self._permitted(reservation)
             finally:
-                if not isinstance(permit, Permit):
+                if not isinstance(turn, _Turn):
                     reservation.give_back()
-            if isinstance(permit, Permit):
-                return reservation, permit
-            refusal = permit
+            if isinstance(turn, _Turn):
+                return turn
+            refusal = turn
         self._story.passed_over(self._target.name, "its breaker is open", refusal.after_seconds)
         return None
+
+    async def _permitted(self, reservation: Reservation) -> _Turn | Open:
+        hold, permit = await self._held(reservation), None
+        try:
+            permit = await self._of.breakers.permit(self._target.provider, self._target.model, self._target.breaker)
+        finally:
+            if not isinstance(permit, Permit):
+                hold.give_back()
+        return _Turn(reservation, hold, permit) if isinstance(permit, Permit) else permit
+
+    async def _held(self, reservation: Reservation) -> BudgetHold:
+        """The budgets' leave. Asked for after the limit's, so that a long line before the provider holds no money."""
+        target, spender, prices = self._target, self._caller.spender, self._of.prices
+        if not self._of.budgets.apply_to(spender):
+            return NO_HOLD
+        await prices.ready()
+        waiter = reservation.waiter
+        most_output = self._call.question.max_output_tokens
+        output_tokens = waiter.output_tokens if most_output is None else most_output
+        estimate_usd = prices.estimate_usd(
+            target.provider,
+            target.model,
+            target.base_url,
+            input_tokens=waiter.input_tokens,
+            output_tokens=output_tokens,
+        )
+        tokens = waiter.input_tokens + output_tokens
+        return await self._of.budgets.reserve(spender, estimate_usd, tokens, what=target.name)
 
     async def _reserved(self, *, has_next: bool) -> Reservation | None:
         """The limit's leave. None: it would take too long, or the breaker has opened meanwhile."""
@@ -116,26 +157,28 @@ class OneTarget:
             deadline_mono=caller.deadline_mono,
         )
 
-    async def _tried(self, reservation: Reservation, permit: Permit) -> tuple[Incoming | None, Verdict]:
-        """Call once, and tell limiter and breaker what came of it, but for what went well."""
+    async def _tried(self, turn: _Turn) -> tuple[Incoming | None, Verdict]:
+        """Call once, and tell limiter, budgets and breaker what came of it, but for what went well."""
         self._story.attempts += 1
         if self._story.asks(self._target.name):
             self._of.retries.called(self._target.provider)
         incoming: Incoming | None = None
         verdict: Verdict | None = None
         try:
-            incoming = await self._send(self._target.outgoing(self._call, reservation.credential))
+            incoming = await self._send(self._target.outgoing(self._call, turn.reservation.credential))
             verdict = incoming.verdict(self._call.api)
         except NoAnswer as none:
             verdict = verdict_of_error(none.error)
         finally:
             if verdict is None:  # the caller was cancelled, and nobody knows what the provider counts
-                reservation.settle(input_tokens=None, output_tokens=None)
-                permit.settle(None)
+                turn.reservation.settle(input_tokens=None, output_tokens=None)
+                turn.hold.settle(None, None)
+                turn.permit.settle(None)
         if incoming is not None:
-            reservation.heard(dict(incoming.headers))
+            turn.reservation.heard(dict(incoming.headers))
         if verdict.kind != "ok":
-            self._not_ok(reservation, permit, incoming, verdict)
+            turn.hold.give_back()  # no answer, nothing to record, so nothing that a budget counts
+            self._not_ok(turn.reservation, turn.permit, incoming, verdict)
         return incoming, verdict
 
     def _not_ok(self, reservation: Reservation, permit: Permit, incoming: Incoming | None, verdict: Verdict) -> None:
@@ -169,8 +212,7 @@ class OneTarget:
     def _reply(
         self,
         incoming: Incoming,
-        reservation: Reservation,
-        permit: Permit,
+        turn: _Turn,
         *,
         degraded: str | None,
         is_ok: bool,
@@ -181,7 +223,7 @@ class OneTarget:
         if not is_ok:
             incoming.headers.append(("x-should-retry", "false"))
             return Reply(incoming)
-        settle = _Settlement(self._of, reservation, permit)
+        settle = _Settlement(self._of, turn, self._priced)
         if incoming.opening is None:
             settle(self._call.api.usage_of(incoming.body), False)
         return Reply(
@@ -205,20 +247,24 @@ def _is_settled(verdict: Verdict, *, has_next: bool) -> bool:
 
 
 class _Settlement:
-    """Tells limiter and breaker how a call that was answered went, once, from whichever thread."""
+    """Tells limiter, budgets and breaker how a call that was answered went, once, from whichever thread."""
 
-    def __init__(self, shared: Shared, reservation: Reservation, permit: Permit) -> None:
+    def __init__(self, shared: Shared, turn: _Turn, price: Callable[[CallUsage], CallUsage]) -> None:
         self._shared = shared
-        self._reservation = reservation
-        self._permit = permit
+        self._turn = turn
+        self._price = price
 
     def __call__(self, usage: CallUsage | None, is_broken: bool) -> None:
         self._shared.on_loop(lambda: self._settle(usage, is_broken))
 
     def _settle(self, usage: CallUsage | None, is_broken: bool) -> None:
-        is_told = usage is not None and usage.input_tokens > 0
-        self._reservation.settle(
-            input_tokens=usage.input_tokens if usage is not None and is_told else None,
-            output_tokens=usage.output_tokens if usage is not None and is_told else None,
-        )
-        self._permit.settle(is_broken)
+        turn = self._turn
+        if usage is None or not usage.input_tokens:
+            turn.reservation.settle(input_tokens=None, output_tokens=None)
+            turn.hold.settle(None, None)
+        else:
+            turn.reservation.settle(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+            if turn.hold is not NO_HOLD:
+                paid = self._price(usage)
+                turn.hold.settle(None if paid.unpriced_calls else paid.cost_usd, paid.tokens)
+        turn.permit.settle(is_broken)

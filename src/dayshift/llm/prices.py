@@ -17,6 +17,7 @@ while the provider answers. It takes 130 microseconds to price a call, which is 
 its rates for a model are asked for once and kept (see rates.py).
 """
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping
 
@@ -44,6 +45,18 @@ class Prices:
         if not self._is_warm:
             self._is_warm = True
             threading.Thread(target=rates.load, name="prices", daemon=True).start()
+
+    async def ready(self) -> None:
+        """Wait until calls can be priced without holding up the loop."""
+        if not rates.is_loaded():
+            await asyncio.to_thread(rates.load)
+
+    def estimate_usd(
+        self, provider: str, model: str, base_url: str | None, *, input_tokens: int, output_tokens: int
+    ) -> float | None:
+        """What a call may cost that takes so many tokens; None when nobody knows."""
+        usage = CallUsage(llm_calls=1, input_tokens=input_tokens, output_tokens=output_tokens)
+        return cost_of(provider, model, usage, self._overrides(), asked=model, base_url=base_url)
 
     def priced(self, usage: CallUsage, *, asked: str = "", base_url: str | None = None) -> CallUsage:
         """The usage of a call with its cost; one that has it already stays as it is. `asked` is the model that was asked for,

@@ -6,6 +6,7 @@ call costs four multiplications from then on. Calls with others than these (audi
 with a service tier are few, and are put to the package itself, each.
 """
 
+import sys
 from bisect import bisect_left
 from decimal import Decimal
 from functools import lru_cache
@@ -52,6 +53,11 @@ class Card(Struct, frozen=True):
 
 
 _cards: dict[int, Card] = {}  # by the identity of a price, which lives as long as the table
+
+
+def is_loaded() -> bool:
+    """Whether the table is imported."""
+    return "genai_prices.data" in sys.modules
 
 
 def load() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from dayshift.domain.settings import Settings
 from dayshift.llm.breakers import Breakers
+from dayshift.llm.budgets import Budgets
 from dayshift.llm.cache import AnswerCache
 from dayshift.llm.limits import Limiter
 from dayshift.llm.prices import Prices
@@ -26,6 +27,7 @@ class Shared:
         retries: RetryBudget,
         cache: AnswerCache,
         prices: Prices,
+        budgets: Budgets,
     ) -> None:
         self.settings = settings
         self.router = router
@@ -34,6 +36,7 @@ class Shared:
         self.retries = retries
         self.cache = cache
         self.prices = prices
+        self.budgets = budgets
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread_id = 0
 

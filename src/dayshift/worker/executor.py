@@ -17,6 +17,7 @@ import msgspec
 
 from dayshift.agents import Agent, CallMeter, Context, Conversation, Effects, ReadFlag, StraightLine, bind
 from dayshift.domain import clock
+from dayshift.domain.budget import Spender
 from dayshift.domain.errors import InvalidInput, Superseded
 from dayshift.domain.events import AttemptSuperseded, Fault
 from dayshift.domain.flags import flag_value
@@ -28,6 +29,8 @@ from dayshift.journal import AttemptJournal
 from dayshift.journal.journal import Journal
 from dayshift.ledger import Look, StartRefusal
 from dayshift.llm.asking import Caller
+from dayshift.llm.budget_limits import scopes_of
+from dayshift.llm.budgets import Budgets
 from dayshift.llm.pipeline import Line
 from dayshift.llm.prices import Prices
 from dayshift.tasks.finishing import Finishing, Outcome
@@ -70,6 +73,7 @@ class Executor:
         on_quarantine: Callable[[Attempt], Awaitable[None]],
         on_entering: Callable[[float], None] | None = None,
         lines: MakeLine | None = None,
+        budgets: Budgets | None = None,
         is_quarantine: bool = False,
     ) -> None:
         self._plane = plane
@@ -84,6 +88,7 @@ class Executor:
         self._on_quarantine = on_quarantine
         self._on_entering = on_entering
         self._lines = lines
+        self._budgets = budgets
         self._is_quarantine = is_quarantine
 
     def begin(self, attempt: Attempt) -> None:
@@ -147,10 +152,11 @@ class Executor:
             return judge.of_bad_input(error)
         timeout_seconds, on_timeout = self._time_limit(started, agent)
         emitter = Emitter(self._plane, attempt, started.attempt, self._starting.announced())
-        journal = attempt.journal = await self._open_journal(attempt, started, strict=agent.strict)
+        spender = await self._spender(started)
+        journal = attempt.journal = await self._open_journal(attempt, started, spender, strict=agent.strict)
         waits = self._waits_of(attempt, started)
         effects = Effects(journal, asyncio.get_running_loop(), waits, depth=started.depth, meter=attempt.meter)
-        line = None if self._lines is None else self._lines(_caller(started, timeout_seconds, waits))
+        line = None if self._lines is None else self._lines(_caller(started, spender, timeout_seconds, waits))
         context = _make_context(
             started,
             timeout_seconds=timeout_seconds,
@@ -180,7 +186,13 @@ class Executor:
         attempt.when_stopped = waits.end
         return waits
 
-    async def _open_journal(self, attempt: Attempt, started: Started, *, strict: bool) -> AttemptJournal:
+    async def _spender(self, started: Started) -> Spender:
+        budgets = self._budgets
+        return Spender.of(started) if budgets is None else await until_answered(lambda: budgets.spender_of(started))
+
+    async def _open_journal(
+        self, attempt: Attempt, started: Started, spender: Spender, *, strict: bool
+    ) -> AttemptJournal:
         return await until_answered(
             lambda: self._journal.open(
                 started,
@@ -189,6 +201,7 @@ class Executor:
                 on_written=attempt.meter.add_commit,
                 on_cancelled=lambda: attempt.stop(StopReason.CANCELLED),
                 strict=strict,
+                scopes=lambda: scopes_of(self._settings(), spender),
             )
         )
 
@@ -317,7 +330,7 @@ def _make_context(
     )
 
 
-def _caller(started: Started, timeout_seconds: float, waits: AttemptWaits) -> Caller:
+def _caller(started: Started, spender: Spender, timeout_seconds: float, waits: AttemptWaits) -> Caller:
     return Caller(
         task_id=started.id,
         agent=started.agent,
@@ -326,6 +339,7 @@ def _caller(started: Started, timeout_seconds: float, waits: AttemptWaits) -> Ca
         conversation=started.conversation,
         priority=started.priority,
         deadline_mono=clock.monotonic_seconds() + timeout_seconds,
+        spender=spender,
         wait_for_provider=waits.until_provider,
     )
 

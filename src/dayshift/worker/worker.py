@@ -23,6 +23,7 @@ from dayshift.domain.events import Fault, LeaseLost, WorkerReady, WorkerSlots
 from dayshift.domain.patience import until_answered
 from dayshift.hotplane import Claim
 from dayshift.journal.journal import Journal
+from dayshift.llm.budgets import Budgets
 from dayshift.tasks.services import Services
 from dayshift.telemetry import emit
 from dayshift.worker import alone
@@ -63,6 +64,7 @@ class Worker:
         spawn_quarantine: SpawnQuarantine,
         slots: int,
         lines: MakeLine | None = None,
+        budgets: Budgets | None = None,
         lease: Lease | None = None,
         grace_seconds: float = GRACE_SECONDS,
         recycle_after_seconds: float = RECYCLE_AFTER_SECONDS,
@@ -99,6 +101,7 @@ class Worker:
             on_quarantine=quarantine.run,
             on_entering=alone.end_unless_finished if is_quarantine else None,
             lines=lines,
+            budgets=budgets,
             is_quarantine=is_quarantine,
         )
         self._claimer = Claimer(
