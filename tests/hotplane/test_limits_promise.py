@@ -110,7 +110,10 @@ class Promise(RuleBasedStateMachine):
             start_ms = self.now_ms + answer.wait_ms
             self.starts.append((start_ms, call.input_tokens))
             self.waiting[worker].remove((call, since))
-            if not reply_is_lost:
+            if self.settles_as_reserved:
+                self.held[call.id] = Held(worker, call.input_tokens, start_ms, self.now_ms + HELD_MS, confirmed=True)
+                self.tell([LimitTelling("c", call.id, HELD_MS)], twice=False)
+            elif not reply_is_lost:
                 self.held[call.id] = Held(worker, call.input_tokens, start_ms, start_ms + UNCONFIRMED_MS)
         self.check_balance()
 
@@ -123,8 +126,6 @@ class Promise(RuleBasedStateMachine):
     def confirm(self, data, twice):
         name = data.draw(st.sampled_from(sorted(self.held)))
         held = self.held[name]
-        if self.settles_as_reserved and self.now_ms > held.deadline_ms:
-            return  # what was taken back is taken again: nobody promises a window to workers that freeze
         self.note_late(held)
         held.confirmed, held.deadline_ms = True, self.now_ms + HELD_MS
         self.tell([LimitTelling("c", name, HELD_MS)], twice=twice)
@@ -215,7 +216,9 @@ class Promise(RuleBasedStateMachine):
     def check_nothing_is_left(self):
         """All end, and time passes: then the bucket is full, no place is taken, and nobody waits but those who live."""
         for name in list(self.held):
-            self.tell([LimitTelling("s", name, self.held.pop(name).tokens, 0)], twice=False)
+            held = self.held.pop(name)
+            self.note_late(held)
+            self.tell([LimitTelling("s", name, held.tokens, 0)], twice=False)
         for _ in range(60):
             self.now_ms += HELD_MS / 10
             self.run(self.plane.limit_leave(self.line, "nobody/0"))
@@ -233,7 +236,7 @@ class Promise(RuleBasedStateMachine):
 
 
 class Punctual(Promise):
-    """The same when every call uses what it reserved, so that windows can be added up; grants that are lost stay used."""
+    """The same when every answer arrives and every call uses what it reserved: then windows can be added up."""
 
     settles_as_reserved = True
 
