@@ -519,3 +519,28 @@ async def test_a_broken_stream_begins_anew_elsewhere_where_the_settings_say_so(m
 async def test_by_default_a_broken_stream_is_the_callers(house):
     house.answers["one"] = [streamed(ROLE, TOKEN)]
     assert not (await house.ask(stream=True)).may_restart
+
+
+async def test_what_may_have_added_to_a_conversation_is_not_asked_again(house):
+    """Unless it was refused, or never left."""
+    house.answers["one"] = [refusal(500)]
+    reply = await house.ask(RESPONSES, input="more", conversation="conv_1")
+    assert (house.asked, reply.incoming.status) == (["one"], 500)
+    house.answers["one"] = [refusal(429), NoAnswer(httpx2.ConnectError("refused")), ok()]
+    assert (await house.ask(RESPONSES, input="more", conversation="conv_2")).incoming.status in {200, 503}
+    assert house.asked == ["one"] * 4
+
+
+async def test_without_another_target_a_moment_of_an_open_breaker_is_waited_out(monkeypatch):
+    house = House(monkeypatch, settings(targets=["one/large"]))
+    monkeypatch.setattr("dayshift.llm.one_target.SHORT_SECONDS", 10.0)
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        house.breakers.closed_to.clear()
+
+    house.breakers.closed_to.add("one")
+    monkeypatch.setattr("dayshift.llm.one_target.asyncio.sleep", sleep)
+    assert (await house.ask()).incoming.status == 200
+    assert slept == [7.0]

@@ -425,6 +425,8 @@ async def gathers_errors(ctx: Context) -> list[str]:
 
     found = await ctx.gather(ctx.step(fails), ctx.step(os.getpid), return_exceptions=True)
     return [type(one).__name__ for one in found]
+
+
 async def ask_briefly(ctx: Context, text: str) -> str | None:
     """A question whose answer takes ten tokens at most."""
     messages = [{"role": "user", "content": text}]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
+from typing import Any
 
 import msgspec
 
@@ -17,8 +18,11 @@ from dayshift.domain.settings import Settings
 from dayshift.domain.task import Task
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
+from dayshift.llm.budgets import Budgets
 from dayshift.llm.capture import Addresses, capturing
+from dayshift.llm.layer import LlmLayer
 from dayshift.llm.providers import addresses_of, first_providers
+from dayshift.llm.routing import Provider
 from dayshift.tasks.announce import Announce
 from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.policy import Policy
@@ -137,22 +141,46 @@ async def working(house: House, loaded: LoadedAgents | None = None, **options) -
     """A worker in this process, drained at the end."""
     ready = asyncio.Event()
     end = subscribe(WorkerReady, lambda _: ready.set())
-    worker = house.make_worker(loaded or load(str(house.agents)), **options)
     with capturing(addresses_now):
-        running = asyncio.create_task(worker.run())
-        await asyncio.wait_for(ready.wait(), 30)
-        end()
-        try:
-            yield worker
-        finally:
-            worker.stop_hard()
-            await asyncio.wait_for(running, 30)
+        async with llm_layer(house) as llm:
+            worker = house.make_worker(loaded or load(str(house.agents)), **{**llm, **options})
+            running = asyncio.create_task(worker.run())
+            await asyncio.wait_for(ready.wait(), 30)
+            end()
+            try:
+                yield worker
+            finally:
+                worker.stop_hard()
+                await asyncio.wait_for(running, 30)
+
+
+@contextlib.asynccontextmanager
+async def llm_layer(house: House) -> AsyncIterator[dict[str, Any]]:
+    """The way of LLM calls, as app.py wires it: what a worker is given."""
+    budgets = Budgets(house.plane, house.ledger, lambda: house.settings)
+    layer = LlmLayer(
+        house.plane,
+        house.services.pushes,
+        lambda: house.settings,
+        budgets=budgets,
+        providers=providers_now(),
+        secret_named=os.environ.get,
+        on_back=house.services.provider_waits.is_back,
+    )
+    await layer.open()
+    try:
+        yield {"lines": layer.line, "budgets": budgets}
+    finally:
+        await layer.close()
+
+
+def providers_now() -> tuple[Provider, ...]:
+    """Those that the environment names at this moment."""
+    return first_providers(**{name: os.environ.get(name.upper()) for name in ("openai_base_url", "anthropic_base_url")})
 
 
 def addresses_now() -> Addresses:
-    """Of the providers that the environment names at this moment."""
-    named = {name: os.environ.get(name.upper()) for name in ("openai_base_url", "anthropic_base_url")}
-    return addresses_of(first_providers(**named))
+    return addresses_of(providers_now())
 
 
 def agents_under_test() -> ModuleType:

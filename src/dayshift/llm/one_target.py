@@ -23,6 +23,7 @@ from dayshift.telemetry import emit
 
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 8.0
 MOST_REFUSALS = 20
+SHORT_SECONDS = 2.0
 MOST_RESTARTS = 2
 BYTES_A_TOKEN = 4
 
@@ -62,7 +63,7 @@ class OneTarget:
             if incoming is not None and _is_settled(verdict, has_next=has_next):
                 return self._reply(incoming, turn, degraded=degraded, is_ok=verdict.kind == "ok")
             self._story.tried(self._target.name, incoming, verdict)
-            if verdict.kind == "final":
+            if verdict.kind == "final" or not self._may_repeat(verdict):
                 return None
             if verdict.kind == "limit":
                 self._story.refusals += 1
@@ -70,12 +71,19 @@ class OneTarget:
                 failures += 1
         return None
 
+    def _may_repeat(self, verdict: Verdict) -> bool:
+        """A call that adds to what the provider keeps may have added, unless it was refused or never left."""
+        return not self._call.question.adds_there or verdict.kind == "limit" or verdict.is_unsent
+
     async def _turn(self, *, has_next: bool) -> _Turn | None:
         """Leave to call: by the breaker, the limit, the budgets, and the breaker again. None: not before the next target should be
         tried. Raises BudgetSpent.
         """
         breakers, rule = self._of.breakers, self._target.breaker
         refusal = breakers.look(self._target.provider, self._target.model, rule)
+        if refusal is not None and not has_next and refusal.after_seconds <= SHORT_SECONDS:
+            await asyncio.sleep(refusal.after_seconds)  # it is being tried out again: better a moment late than failed
+            refusal = breakers.look(self._target.provider, self._target.model, rule)
         if refusal is None:
             reservation = await self._reserved(has_next=has_next)
             if reservation is None:
