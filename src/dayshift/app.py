@@ -27,6 +27,7 @@ from dayshift.domain.patience import until_answered
 from dayshift.embedded import Engines, LocalModel, running_engines, start_engines, start_local_model
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
+from dayshift.llm.budget_gate import BudgetGate
 from dayshift.llm.budgets import Budgets
 from dayshift.llm.capture import capturing
 from dayshift.llm.layer import LlmLayer
@@ -99,10 +100,12 @@ class House:
         self.ledger = Ledger(config.database_url, pool_size=pool_size)
         self.plane = Plane(config.valkey_url, emit=emit)
         self.settings = LiveSettings(self.ledger)
+        self.budgets = Budgets(self.plane, self.ledger, lambda: self.settings.current)
         self.services = Services(
             self.ledger,
             self.plane,
             lambda: self.settings.current,
+            may_spend=BudgetGate(self.budgets).check,
             version=config.version,
             pins=pins,
             worker_id=worker_id,
@@ -132,6 +135,7 @@ class House:
 
     async def close(self) -> None:
         await self.services.close()
+        await self.budgets.close()
         await self.plane.close()
         await self.ledger.close()
 
@@ -274,13 +278,12 @@ async def _run_worker(
         pins=loaded.pins,
     )
     house.settings.on_change(addresses.learn)
-    budgets = Budgets(house.plane, house.ledger, lambda: house.settings.current)
-    async with opened(house), _llm_layer(house, providers, budgets) as llm:
+    async with opened(house), _llm_layer(house, providers) as llm:
         worker = Worker(
             house.services,
             loaded,
             lines=llm.line,
-            budgets=budgets,
+            budgets=house.budgets,
             heartbeat_planes=house.planes,
             spawn_quarantine=_quarantine_spawner(file, grace_seconds),
             slots=slots,
@@ -302,12 +305,12 @@ async def _run_worker(
 
 
 @contextlib.asynccontextmanager
-async def _llm_layer(house: House, providers: Sequence[Provider], budgets: Budgets) -> AsyncIterator[LlmLayer]:
+async def _llm_layer(house: House, providers: Sequence[Provider]) -> AsyncIterator[LlmLayer]:
     layer = LlmLayer(
         house.plane,
         house.services.pushes,
         lambda: house.settings.current,
-        budgets=budgets,
+        budgets=house.budgets,
         providers=providers,
         secret_named=secret_named,
         on_back=house.services.provider_waits.is_back,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from dayshift.domain.budget import Scope, Spender
 from dayshift.domain.errors import BudgetSpent, WrongUse
@@ -17,6 +18,7 @@ from dayshift.domain.settings import AgentSettings, Settings, TenantSettings
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
 from dayshift.llm import budgets as budgets_module
+from dayshift.llm.budget_gate import BudgetGate
 from dayshift.llm.budget_limits import limits_of, scopes_of
 from dayshift.llm.budgets import Budgets
 from tests.services.proxy import Proxy
@@ -265,6 +267,34 @@ async def test_a_look_says_whether_anything_is_left(machine):
     with pytest.raises(BudgetSpent):
         await machine.budgets.check(ANN)
     await machine.budgets.check(BOB)
+
+
+async def test_the_gate_asks_once_a_second_for_those_whom_a_budget_limits(machine, monkeypatch):
+    machine.settings = settings(user={"tokens_per_day": 100, "tokens_per_conversation": 1})
+    gate, asked = BudgetGate(machine.budgets), []
+    reserve = machine.plane.reserve_budget
+
+    async def counted(*arguments):
+        asked.append(arguments)
+        return await reserve(*arguments)
+
+    monkeypatch.setattr(machine.plane, "reserve_budget", counted)
+    for _ in range(20):
+        await gate.check("acme", "ann", "writer")
+        await gate.check("other", "ann", "writer")
+    assert len(asked) == 1
+    (await machine.budgets.reserve(replace(ANN, conversation=None), None, 100)).settle(None, 100)
+    await machine.settled()
+    gate = BudgetGate(machine.budgets)
+    for _ in range(3):
+        with pytest.raises(BudgetSpent, match=r"tenants\.acme\.user_budget\.tokens_per_day"):
+            await gate.check("acme", "ann", "writer")
+    with pytest.raises(BudgetSpent, match=r"allows 100 tokens, and 100 tokens is spent; it starts anew at"):
+        await gate.check("acme", "ann", "writer")
+    await gate.check("acme", "bob", "writer")
+    approved = {"tokens_per_day": 100, "on_breach": "approval"}
+    machine.settings = settings(user=approved)
+    await BudgetGate(machine.budgets).check("acme", "ann", "writer")
 
 
 RACER = """

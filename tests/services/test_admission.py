@@ -134,3 +134,19 @@ async def test_queues_are_shown_by_name_and_by_tenant(house: House, hands: Hands
     assert (by_name["default"].ready, by_name["default"].delayed, by_name["default"].running) == (0, 1, 1)
     own = await house.services.admission.queues("nobody")
     assert all(queue.ready + queue.delayed + queue.running == 0 for queue in own)
+
+
+async def test_nothing_is_accepted_for_whom_nothing_is_left_to_spend(house: House) -> None:
+    first = await house.submit("paid for", idempotency_key="k")
+    asked: list[tuple[str, str | None, str]] = []
+
+    async def spent(*whose: str | None) -> None:
+        asked.append(whose)
+        raise Refused("nothing is left", code="budget_spent")
+
+    house.services.intake._may_spend = spent
+    with pytest.raises(Refused, match="nothing is left"):
+        await house.submit("more", user="ann")
+    assert asked == [(TENANT, "ann", "echo")]
+    again = await house.submit("paid for", idempotency_key="k")
+    assert (again.task.id, again.replayed) == (first.task.id, True)

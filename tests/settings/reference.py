@@ -69,6 +69,7 @@ MEANINGS = {
                 )
             },
             "on_breach": "What becomes of a task whose next call would be above: it fails, or waits for a person's approval",
+            "unpriced": "Where dollars are counted: whether a call is made that nobody knows the price of",
         }.items()
     },
     "queues.NAME.max_depth": "Unfinished tasks that a queue takes; more are refused with 429",

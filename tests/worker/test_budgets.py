@@ -61,7 +61,7 @@ async def test_a_task_that_has_spent_its_budget_fails_for_good_and_says_the_numb
         False,
         1,
     )
-    assert "agents.asks_often.budget.usd_per_task allows $0.1:" in task.error.message
+    assert "agents.asks_often.budget.usd_per_task allows $0.10:" in task.error.message
     assert 0 < task.usage.cost_usd <= 0.1
     assert len(provider.calls()) == task.usage.llm_calls < 50
     [spent] = await house.ledger.spending.since([(Scope("task", "", task.id.removeprefix("task_")), LONG_AGO)])

@@ -63,6 +63,8 @@ def _sentence(setting: str, is_usd: bool, numbers: Sequence[float], resets_at: d
     allowed, spent, held, needed = [_money(one) if is_usd else f"{one:,.0f} tokens" for one in numbers]
     under_way = f", {held} is held by calls under way" if numbers[2] else ""
     again = "it does not start anew" if resets_at is None else f"it starts anew at {resets_at:%Y-%m-%d %H:%M} UTC"
+    if not numbers[3]:
+        return f"{setting} allows {allowed}, and {spent} is spent{under_way}; {again}"
     return (
         f"{setting} allows {allowed}: {spent} is spent{under_way}, and this call may need {needed}; {again}. "
         "Raise it, or ask for less (a lower limit of output tokens, a cheaper model)"
@@ -71,4 +73,5 @@ def _sentence(setting: str, is_usd: bool, numbers: Sequence[float], resets_at: d
 
 def _money(amount: float) -> str:
     """With as many digits as a small amount needs."""
-    return f"${amount:,.2f}" if amount == 0 or amount >= 1 else f"${amount:.6f}".rstrip("0")
+    whole, _, parts = f"{amount:,.6f}".partition(".")
+    return f"${whole}.{parts[:2]}" if amount >= 1 else f"${whole}.{parts.rstrip('0'):0<2}"

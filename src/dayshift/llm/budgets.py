@@ -118,12 +118,13 @@ class Budgets:
         return BudgetHold(hold, lambda hold, spent: _on(loop, lambda: self._settle(hold, spent)))
 
     async def check(self, spender: Spender) -> None:
-        """Whether there is anything left to spend. Raises BudgetSpent."""
-        limits = limits_of(self._settings(), spender)
+        """Whether there is anything left of this hour, day and month, where a breach is a failure. Raises BudgetSpent."""
+        applying = limits_of(self._settings(), spender)
+        limits = [limit for limit in applying if limit.line.period != "ever" and limit.budget.on_breach == "fail"]
         if limits:
             answer = await self._asked("", Amount(1, 1), limits)
             if isinstance(answer, NotHeld) and not answer.is_busy:
-                raise budget_spent(limits[answer.index], answer, Amount(1, 1))
+                raise budget_spent(limits[answer.index], answer, Amount())
 
     async def close(self, grace_seconds: float = 2.0) -> None:
         """Deliver what is settled, for a while. Closing twice is safe."""

@@ -36,7 +36,6 @@ class LlmLayer:
         self._breakers = Breakers(plane, hearing)
         self._retries = RetryBudget(plane)
         self._breakers.on_closed(lambda provider, _model: on_back(provider))
-        self._budgets = budgets
         self._shared = Shared(
             settings=settings,
             router=Router(providers, secret_named),
@@ -60,7 +59,6 @@ class LlmLayer:
         await self._limiter.close()
         await self._breakers.close()
         await self._retries.close()
-        await self._budgets.close()
 
     def line(self, caller: Caller) -> Line:
         """The way that the calls of one attempt go."""

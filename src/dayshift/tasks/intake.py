@@ -1,7 +1,7 @@
 """How a request becomes a task: check, admit, commit, and then tell the hot plane.
 
     checked     every value of it, against what rows can bear and against the agent's schema        InvalidInput
-    admitted    while the queue and the tenant have room                                            Refused
+    admitted    while the queue and the tenant have room, and something to spend                    Refused
     committed   with whatever arrived during the commit before                                      LedgerAway after 5 s
     told        task.queued to the stream, and a place in the queue for whoever is first in its
                 conversation and due soon; in background: the answer never waits for Valkey
@@ -10,8 +10,9 @@ A request with an idempotency key that is known already gets the task that the k
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -36,6 +37,14 @@ COMMIT_DEADLINE_SECONDS = 5.0
 _ROW_BYTES = 500
 
 
+MaySpend: TypeAlias = Callable[[str, str | None, str], Awaitable[None]]
+"""Raises BudgetSpent when a tenant, user or agent has nothing left to spend."""
+
+
+async def whatever_is_spent(_tenant: str, _user: str | None, _agent: str) -> None:
+    """For who has no budgets."""
+
+
 class Receipt(Struct, frozen=True, kw_only=True):
     """What was accepted. `replayed`: an earlier request with the same idempotency key made this task."""
 
@@ -54,6 +63,7 @@ class Intake:
         admission: Admission,
         conversations: Conversations,
         *,
+        may_spend: MaySpend,
         commit_deadline_seconds: float = COMMIT_DEADLINE_SECONDS,
     ) -> None:
         self._ledger = ledger
@@ -61,6 +71,7 @@ class Intake:
         self._agents = agents
         self._admission = admission
         self._conversations = conversations
+        self._may_spend = may_spend
         self._commit_deadline_seconds = commit_deadline_seconds
         self._commits = GroupCommit[NewTask, Accepted]("accept", ledger.tasks.accept)
 
@@ -77,7 +88,7 @@ class Intake:
         `before_commit` hears the id that the task will have, unless the request turns out to be a repeat.
 
         Raises `InvalidInput` (also code `unknown_agent`, `idempotency_key_reused`), `Conflict` (code
-        `conversation_busy`), `Refused` (codes `queue_full`, `tenant_full`), `LedgerAway`.
+        `conversation_busy`), `Refused` (codes `queue_full`, `tenant_full`, `budget_spent`), `LedgerAway`.
         """
         try:
             new = await self._checked(request, tenant, trace_id)
@@ -86,6 +97,7 @@ class Intake:
                 return receipt
             raise
         try:
+            await self._may_spend(tenant, new.user, new.agent)
             self._admission.admit(tenant, new.queue)
         except Refused:
             if (receipt := await self._replay_without_room(request, new)) is not None:

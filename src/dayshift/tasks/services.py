@@ -15,7 +15,7 @@ from dayshift.tasks.depth import Admission
 from dayshift.tasks.epoch import EpochWatch
 from dayshift.tasks.family import Family
 from dayshift.tasks.finishing import Finishing
-from dayshift.tasks.intake import Intake
+from dayshift.tasks.intake import Intake, MaySpend, whatever_is_spent
 from dayshift.tasks.lookup import Lookup
 from dayshift.tasks.next_in_line import NextInLine
 from dayshift.tasks.outbox import Outbox
@@ -38,7 +38,7 @@ class Services:
 
     `settings` answers the present snapshot. Whoever refreshes it registers with `pulse.on_settings` before `open`, so
     that the hot plane is told of a version after this process has it. `worker_id` answers this process's worker id at
-    this moment (None in a gateway or in maintenance). `pins`: what tasks of the agents that this process pins are claimed by.
+    this moment (None in a gateway or in maintenance). `may_spend` is asked before a task is accepted. `pins`: what tasks of the agents that this process pins are claimed by.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Services:
         version: str | None = None,
         pins: Mapping[str, str] = _NO_PINS,
         worker_id: Callable[[], str | None] = lambda: None,
+        may_spend: MaySpend = whatever_is_spent,
     ) -> None:
         self.ledger = ledger
         self.plane = plane
@@ -66,7 +67,7 @@ class Services:
         self.waking = Waking(ledger, plane, outbox, background)
         self.control = Control(ledger, plane, outbox, next_in_line, waking=self.waking, background=background)
         self.conversations = Conversations(ledger, self.control)
-        self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations)
+        self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations, may_spend=may_spend)
         self.family = Family(ledger, outbox, self.waking, self.control, background)
         self.provider_waits = ProviderWaits(plane, self.waking, background)
         self.finishing = Finishing(
