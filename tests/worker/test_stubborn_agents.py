@@ -67,12 +67,12 @@ async def test_a_call_that_adds_to_a_conversation_is_not_made_blindly_twice(hous
 
 
 async def test_a_call_that_adds_to_a_conversation_and_was_refused_is_made_again(house, provider, log):
-    """Three tries of the SDK are refused; that ends the attempt, but leaves no doubt."""
-    provider.script({"status": 429, "times": 3}, {"answer": "now there is room"})
+    """The refusal ends the attempt, but leaves no doubt."""
+    provider.script({"status": 403, "times": 1}, {"answer": "now there is room"})
     async with working(house):
         task = await house.finished(await house.submit("adds_to_a_conversation", log=str(log)))
     assert (task.status, task.attempt, task.failures) == (Status.SUCCEEDED, 2, 1), task.error
-    assert provider.stats()["received"] == 4
+    assert provider.stats()["received"] == 2
     effects = await house.ledger.effects.of_task(task.id)
     assert [(effect.status, effect.attempt) for effect in effects] == [(EffectStatus.FAILED, 1), (EffectStatus.DONE, 2)]
 
