@@ -28,7 +28,7 @@ from dayshift.agents import load
 from dayshift.llm.capture import capturing
 from tests.frameworks.examples import AGENT, FOLDER, QUESTION, without_dayshift
 from tests.frameworks.killing import Plan, die_by
-from tests.worker.house import House, addresses_now, opened
+from tests.worker.house import House, addresses_now, llm_layer, opened
 
 _OUR_OWN = frozenset({"shop", "checks", "openai_agents", "pydantic_agent"})
 
@@ -95,8 +95,8 @@ def _live(example: Path, plan: Plan | None) -> None:
 async def _work(example: Path) -> None:
     loaded = load(str(example))
     house = House(os.environ["HOUSE_DATABASE"], os.environ["HOUSE_VALKEY"])
-    async with opened(house, rebuild=False):
-        worker = house.make_worker(loaded, slots=10)
+    async with opened(house, rebuild=False), llm_layer(house) as llm:
+        worker = house.make_worker(loaded, slots=10, **llm)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
         await worker.run()
 
