@@ -123,7 +123,7 @@ class Fleet:
                 waiting.remove(call)
                 start_ms = self.now_ms + answer.wait_ms + load.late_ms(self.random)
                 self._at(start_ms, self._call, worker, call)
-        wait_ms = answers[-1].wait_ms - EARLY_MS if answers[-1].kind == "waits" else 0.0
+        wait_ms = answers[-1].wait_ms - EARLY_MS if answers[-1].kind.startswith("waits") else 0.0
         self._ask_at(worker, self.now_ms + max(1.0, wait_ms) + load.late_ms(self.random))
         await self._hear_pushes()
 

@@ -102,7 +102,7 @@ class Promise(RuleBasedStateMachine):
         )
         self.registered.pop(worker, None)
         for (call, since), answer in zip(front, answers, strict=False):
-            if answer.kind == "waits":
+            if answer.kind.startswith("waits"):
                 self.registered[worker] = (call, since)
                 break
             for priority, arrival in others:

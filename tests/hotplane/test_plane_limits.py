@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from dayshift.domain.provider_settings import ProviderLimits
-from dayshift.hotplane import channels
+from dayshift.hotplane import channels, keys
 from dayshift.hotplane.limits import LimitCall, LimitPlace, LimitTelling
 
 TEN_A_SECOND = ProviderLimits(requests_per_minute=600)
@@ -114,7 +114,7 @@ async def test_a_settlement_told_twice_counts_once(plane):
 
 async def test_concurrent_calls_are_bounded_and_a_freed_place_is_pushed(plane):
     two = ProviderLimits(concurrent=2)
-    assert kinds(await plane.limit_reserve(place(limits=two), calls(3))) == ["granted", "granted", "waits"]
+    assert kinds(await plane.limit_reserve(place(limits=two), calls(3))) == ["granted", "granted", "waits_for_a_place"]
     heard = asyncio.Queue()
     subscription = plane.subscriber(lambda *message: heard.put_nowait(message))
     await subscription.add(channels.limits("w"))
@@ -127,7 +127,7 @@ async def test_concurrent_calls_are_bounded_and_a_freed_place_is_pushed(plane):
 async def test_a_grant_that_nobody_confirms_comes_back_after_a_second(plane):
     one = ProviderLimits(concurrent=1)
     await plane.limit_reserve(place("dead", one), calls(1))
-    assert kinds(await plane.limit_reserve(place(limits=one), calls(1, start=1))) == ["waits"]
+    assert kinds(await plane.limit_reserve(place(limits=one), calls(1, start=1))) == ["waits_for_a_place"]
     plane.limit_clock_ms += 1_100
     assert kinds(await plane.limit_reserve(place(limits=one), calls(1, start=1))) == ["granted"]
 
@@ -137,10 +137,10 @@ async def test_a_reservation_lapses_when_it_is_not_renewed(plane):
     await plane.limit_reserve(place("dead", one), calls(1))
     await plane.limit_tell("p", [LimitTelling("c", "r0", 15_000)])
     plane.limit_clock_ms += 14_000
-    assert kinds(await plane.limit_reserve(place(limits=one), calls(1, start=1))) == ["waits"]
+    assert kinds(await plane.limit_reserve(place(limits=one), calls(1, start=1))) == ["waits_for_a_place"]
     await plane.limit_tell("p", [LimitTelling("c", "r0", 15_000)])
     plane.limit_clock_ms += 14_000
-    assert kinds(await plane.limit_reserve(place(limits=one), calls(1, start=1))) == ["waits"]
+    assert kinds(await plane.limit_reserve(place(limits=one), calls(1, start=1))) == ["waits_for_a_place"]
     plane.limit_clock_ms += 1_100
     assert kinds(await plane.limit_reserve(place(limits=one), calls(1, start=1))) == ["granted"]
 
@@ -195,3 +195,19 @@ async def test_the_living_are_counted(plane):
     assert await plane.limit_beat("a") == 1
     assert await plane.limit_beat("b") == 2
     assert await plane.limit_beat("a", 0) == 1
+
+
+async def test_one_who_waits_for_a_place_is_not_sent_elsewhere_at_once(plane):
+    """When a call ends is not known: it may be in a moment."""
+    one = ProviderLimits(concurrent=1)
+    await plane.limit_reserve(place(limits=one), calls(1))
+    (patient,) = await plane.limit_reserve(place("v", one), [call("a", longest_wait_ms=50.0)])
+    (hasty,) = await plane.limit_reserve(place("x", one), [call("b", longest_wait_ms=0.0)])
+    assert (patient.kind, hasty.kind) == ("waits_for_a_place", "busy")
+
+
+async def test_nothing_that_frees_a_place_ends_before_what_it_frees(plane):
+    await plane.limit_reserve(place(limits=ProviderLimits(concurrent=1)), calls(1))
+    names = (f"{keys.LIMIT_KEYS[name]}p" for name in ("LIMIT_HELD", "LIMIT_DUE"))
+    account_ms = await plane._state.wire.ask(b"PTTL", keys.LIMIT_KEYS["LIMIT_ACCOUNT"] + "p:c")
+    assert all([await plane._state.wire.ask(b"PTTL", name) > account_ms > 0 for name in names])

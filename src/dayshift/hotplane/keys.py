@@ -49,8 +49,8 @@ it was last written with. CREDENTIAL is an id, never a secret.
 
     account:LINE:CREDENTIAL string  balances, concurrent calls and what is known of others; packed; a week, see _limit_accounts.lua
     heads:LINE              hash    HEAD (WORKER/NUMBER) -> the call at the head of a worker's own line; packed; an hour
-    held:LINE               hash    RESERVATION -> state, credential, amounts; packed; an hour
-    due:LINE                zset    RESERVATION -> plane ms when it is taken back, or forgotten; an hour
+    held:LINE               hash    RESERVATION -> state, credential, amounts; packed; eight days
+    due:LINE                zset    RESERVATION -> plane ms when it is taken back, or forgotten; eight days
     turns:LINE              hash    v: the line's virtual time; t:TENANT -> the tenant's; an hour
     workers                 zset    WORKER -> plane ms when its limiter was last heard
     at:WORKER               channel `LINE MS`: the head of your line may ask in so many ms

@@ -30,7 +30,12 @@ from dayshift.hotplane.state import State
 HORIZON_MS: Final = 20.0
 ALIVE_MS: Final = 15_000
 
-_ANSWERS: Final[dict[bytes, Literal["granted", "busy", "waits"]]] = {b"g": "granted", b"b": "busy", b"w": "waits"}
+_ANSWERS: Final[dict[bytes, Literal["granted", "busy", "waits", "waits_for_a_place"]]] = {
+    b"g": "granted",
+    b"b": "busy",
+    b"w": "waits",
+    b"p": "waits_for_a_place",
+}
 _PARTS = 4
 
 
@@ -63,11 +68,12 @@ class LimitCall(Struct, frozen=True):
 
 class LimitAnswer(Struct, frozen=True):
     """`granted`: may start in `wait_ms` by that credential. `busy`: would have to wait so long. `waits`: ask again in so long.
+    `waits_for_a_place` among the concurrent calls: the same, but it is pushed when there is one.
 
     `virtual` is what its tenant has had, in the line's virtual time; None where nobody competes.
     """
 
-    kind: Literal["granted", "busy", "waits"]
+    kind: Literal["granted", "busy", "waits", "waits_for_a_place"]
     credential: str | None
     wait_ms: float
     virtual: float | None

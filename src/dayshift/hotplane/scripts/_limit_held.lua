@@ -15,6 +15,7 @@
 
 local UNCONFIRMED_MS = 1000
 local TOMBSTONE_MS = 600000
+local HELD_LIFETIME_S = 8 * 86400 -- longer than the account's: a place that is taken must not outlive what frees it
 local SWEPT_A_CALL = 32
 local GRANTED, HELD, RETURNED, LAPSED = 1, 2, 3, 4
 
@@ -23,7 +24,10 @@ local function record_of(id)
   return packed and cmsgpack.unpack(packed)
 end
 
+local was_kept = false
+
 local function keep(id, record, due)
+  was_kept = true
   redis.call('HSET', LIMIT_HELD .. LINE, id, cmsgpack.pack(record))
   redis.call('ZADD', LIMIT_DUE .. LINE, string.format('%.3f', due), id)
 end
@@ -75,4 +79,11 @@ local function sweep()
     lapse(id)
   end
   return #ids > 0
+end
+
+local function write_held()
+  if was_kept then
+    redis.call('EXPIRE', LIMIT_HELD .. LINE, HELD_LIFETIME_S)
+    redis.call('EXPIRE', LIMIT_DUE .. LINE, HELD_LIFETIME_S)
+  end
 end

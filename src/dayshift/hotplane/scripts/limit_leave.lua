@@ -13,5 +13,6 @@ drop(ARGV[3])
 sweep()
 wake()
 write_heads()
+write_held()
 write_accounts()
 return stood and 1 or 0

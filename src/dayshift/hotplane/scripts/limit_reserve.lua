@@ -3,7 +3,8 @@
 -- ARGV  line, the time in ms ('': the server's), head, worker, shape, horizon ms; number of credentials, each credential;
 --       then for each call: id, tenant, weight, priority, ms since its arrival, longest wait ms (-1 none), input, output, first output
 -- Reply for each call that was looked at: kind, credential's number, us, virtual time of the tenant ('' where nobody competes)
---       kind g: granted, may start in so many us · b: busy, would wait us · w: waits, ask again in us; none behind it
+--       kind g: granted, may start in so many us · b: busy, would wait us · w: waits, ask again in us; none behind it ·
+--       p: like w, but for a free place among the concurrent, and nobody knows when there is one
 -- Promise: all or nothing over the buckets and the concurrent calls; only who stands first among those that share an account is granted;
 -- a grant takes the account at the moment that it may start, at most the horizon ahead; one that is not confirmed within a
 -- second goes back; the wait is exact unless somebody more urgent arrives, or room is made, which is pushed.
@@ -91,10 +92,10 @@ for at = 8 + N_CREDENTIALS, #ARGV, FIELDS do
   else
     local told = told_of(start, before)
     wait = told - NOW
-    if ask.longest >= 0 and wait > ask.longest then
+    if ask.longest >= 0 and wait > ask.longest and (start ~= NEVER or ask.longest == 0) then
       kind = 'b'
     else
-      kind, waits = 'w', true
+      kind, waits = start == NEVER and 'p' or 'w', true
       ask.told = told
       keep_head(ask)
     end
@@ -114,9 +115,6 @@ if was_head and not waits then
 end
 wake()
 write_heads()
+write_held()
 write_accounts()
-if #reply > 0 then
-  redis.call('EXPIRE', LIMIT_HELD .. LINE, LINE_LIFETIME_S)
-  redis.call('EXPIRE', LIMIT_DUE .. LINE, LINE_LIFETIME_S)
-end
 return reply

@@ -160,5 +160,6 @@ end
 sweep()
 wake()
 write_heads()
+write_held()
 write_accounts()
 return taken_in

@@ -22,6 +22,7 @@ from dayshift.llm.limits.share import Share
 ASKED_AT_ONCE = 16
 EARLY_SECONDS = 0.015  # ask so long before the time: less than the horizon that the plane grants ahead
 LEAST_PAUSE_SECONDS = 0.002
+LEAST_WAIT_SECONDS = 0.005
 
 
 class Asked(Protocol):
@@ -93,7 +94,7 @@ class Line:
 
     def hear(self, wait_seconds: float) -> None:
         """The plane pushes: the head may start in so long."""
-        self._ask_in(wait_seconds - EARLY_SECONDS)
+        self._ask_early(wait_seconds)
 
     def ask_again(self) -> None:
         """Ask the plane now, e.g. as a push may have been missed."""
@@ -137,6 +138,10 @@ class Line:
         if not waiter.future.done():
             waiter.future.set_exception(LimitBusy(waiter.ask.provider, wait_seconds))
 
+    def _ask_early(self, wait_seconds: float) -> None:
+        """A moment before the time, as the plane grants ahead; but never without a pause."""
+        self._ask_in(max(wait_seconds - EARLY_SECONDS, min(wait_seconds, LEAST_WAIT_SECONDS)))
+
     def _ask_in(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -163,7 +168,7 @@ class Line:
         finally:
             self._asking = None
         if len(self._own):
-            self._ask_in((wait_seconds or 0.0) - EARLY_SECONDS)
+            self._ask_early(wait_seconds or 0.0)
 
     async def _asked_once(self) -> float | None:
         """Ask for those at the front. Answers how long the first of those who are left has to wait."""
@@ -197,7 +202,7 @@ class Line:
             else:
                 wait_seconds = answer.wait_ms / 1000
                 self._registered = waiter
-                self._told_mono = monotonic_seconds() + wait_seconds
+                self._told_mono = monotonic_seconds() + wait_seconds if answer.kind == "waits" else None
         settled = len(answers) - (wait_seconds is not None)
         self._put_back(front[settled:])
         if self._registered is not None and self._registered.future.done():

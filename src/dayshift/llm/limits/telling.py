@@ -40,7 +40,8 @@ class Telling:
         """The call is over."""
         waiter = reservation.waiter
         ask = waiter.ask
-        self._estimates.learn(ask.agent, ask.model, ask.input_tokens, input_tokens, output_tokens)
+        if input_tokens != 0:  # what failed teaches nothing
+            self._estimates.learn(ask.agent, ask.model, ask.input_tokens, input_tokens, output_tokens)
         used = (
             waiter.input_tokens if input_tokens is None else input_tokens,
             waiter.output_tokens if output_tokens is None else output_tokens,
