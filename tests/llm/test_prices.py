@@ -39,7 +39,7 @@ MODELS = [(provider.id, model.id) for provider in providers for model in provide
 def test_a_cost_is_the_packages_own_at_any_number_of_tokens(model, tokens):
     fresh, cached, written, output = tokens
     usage = used(fresh + cached + written, output, cached_tokens=cached, cache_write_tokens=written)
-    if usage.tokens == 0:
+    if usage.input_tokens == 0:
         return
     ours = cost_of(*model, usage, {})
     package = Usage(
@@ -73,8 +73,10 @@ def test_an_unknown_model_is_unpriced_and_not_free(provider, model, base_url):
     assert (priced.cost_usd, priced.unpriced_calls) == (0.0, 1)
 
 
-def test_a_provider_that_does_not_say_its_tokens_is_unpriced():
-    priced = Prices().priced(CallUsage(llm_calls=1, provider="openai", model="gpt-4o"))
+@pytest.mark.parametrize("output_tokens", [0, 7])
+def test_a_provider_that_does_not_say_its_tokens_is_unpriced(output_tokens):
+    usage = CallUsage(llm_calls=1, provider="openai", model="gpt-4o", output_tokens=output_tokens)
+    priced = Prices().priced(usage)
     assert (priced.cost_usd, priced.unpriced_calls) == (0.0, 1)
 
 

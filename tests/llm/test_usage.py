@@ -92,6 +92,24 @@ def test_usage_in_a_corner_of_a_stream_is_found():
     assert told(of_stream(CHAT, first, last)) == (4, 2, 0, 0, 0)
 
 
+def test_a_stream_that_does_not_say_its_usage_is_measured():
+    words = [
+        '{"model":"gpt-4o","choices":[{"delta":{"role":"assistant","content":""}}],"usage":null}',
+        '{"model":"gpt-4o","choices":[{"delta":{"content":"twelve bytes"}}],"usage":null}',
+        '{"model":"gpt-4o","choices":[{"delta":{"tool_calls":[{"index":0,"id":"call_1","function":{"arguments":"{\\"a\\":1}"}}]}}]}',
+    ]
+    usage = of_stream(CHAT, *words)
+    assert (told(usage), usage.is_estimated, usage.model) == ((0, 5, 0, 0, 0), True, "gpt-4o")
+
+
+def test_a_stream_that_was_left_is_measured_where_that_is_more_than_was_said():
+    said = '{"type":"content_block_delta","delta":{"type":"text_delta","text":"' + "word " * 40 + '"}}'
+    left = of_stream(MESSAGES, FIRST, said)
+    assert (told(left), left.is_estimated) == ((107, 50, 100, 0, 0), True)
+    whole = of_stream(MESSAGES, FIRST, said, LATER, '{"type":"message_stop"}')
+    assert (told(whole), whole.is_estimated) == ((109, 40, 100, 0, 0), False)
+
+
 @pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES, EMBEDDINGS])
 @pytest.mark.parametrize(
     "answer",

@@ -106,6 +106,17 @@ async def test_a_budget_is_kept_through_the_loss_of_the_plane(house, provider):
     assert 0.15 < first.usage.cost_usd + second.usage.cost_usd <= 0.2
 
 
+async def test_a_stream_that_does_not_say_what_it_took_is_estimated_and_counts(house, provider):
+    house.settings = limited("converses", usd_per_task=100.0)
+    async with spending(house, provider):
+        task = await house.finished(await house.submit("converses", turns=1, streams=True))
+    assert task.status is Status.SUCCEEDED
+    calls = [effect.usage for effect in await house.ledger.effects.of_task(task.id) if effect.usage is not None]
+    assert all(call.is_estimated and call.cost_usd > 0 and call.unpriced_calls == 0 for call in calls)
+    [spent] = await house.ledger.spending.since([(Scope("task", "", task.id.removeprefix("task_")), LONG_AGO)])
+    assert spent.nano_usd == round(task.usage.cost_usd * 1e9) > 0
+
+
 async def test_a_model_without_a_price_is_not_asked_where_dollars_are_counted(house, provider):
     house.settings = replace(limited("asks_often", usd_per_task=0.1), prices={})
     async with spending(house, provider):

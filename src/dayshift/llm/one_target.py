@@ -13,6 +13,7 @@ from dayshift.domain.jitter import full_jitter
 from dayshift.llm.asking import Caller, Story
 from dayshift.llm.budgets import NO_HOLD, BudgetHold
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply, Send
+from dayshift.llm.formats.measure import BYTES_A_TOKEN
 from dayshift.llm.interrupting import Interrupted, interrupted_by
 from dayshift.llm.limits import Ask, LimitBusy, Reservation
 from dayshift.llm.permits import Open, Permit
@@ -25,7 +26,6 @@ BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 8.0
 MOST_REFUSALS = 20
 SHORT_SECONDS = 2.0
 MOST_RESTARTS = 2
-BYTES_A_TOKEN = 4
 
 
 class _Turn(Struct, frozen=True):
@@ -159,7 +159,7 @@ class OneTarget:
             tenant=caller.tenant,
             weight=self._of.settings().tenant(caller.tenant).weight,
             priority=caller.priority,
-            input_tokens=max(1, len(self._call.body) // BYTES_A_TOKEN),
+            input_tokens=self._input_tokens(),
             max_output_tokens=question.max_output_tokens,
             max_wait_seconds=self._route.max_wait_seconds if has_next else None,
             deadline_mono=caller.deadline_mono,
@@ -244,8 +244,15 @@ class OneTarget:
             broken_at=(*self._story.broken_at, self._target.name),
         )
 
+    def _input_tokens(self) -> int:
+        return max(1, len(self._call.body) // BYTES_A_TOKEN)
+
     def _priced(self, usage: CallUsage) -> CallUsage:
-        usage = msgspec.structs.replace(usage, provider=self._target.provider)
+        """The usage with its cost; the input of a call whose provider did not say is what was asked for it."""
+        input_tokens = usage.input_tokens
+        if usage.is_estimated and not input_tokens:
+            input_tokens = self._input_tokens()
+        usage = msgspec.structs.replace(usage, provider=self._target.provider, input_tokens=input_tokens)
         return self._of.prices.priced(usage, asked=self._target.model, base_url=self._target.base_url)
 
 
@@ -269,10 +276,11 @@ class _Settlement:
         turn = self._turn
         if usage is None or not usage.input_tokens:
             turn.reservation.settle(input_tokens=None, output_tokens=None)
-            turn.hold.settle(None, None)
         else:
             turn.reservation.settle(input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
-            if turn.hold is not NO_HOLD:
-                paid = self._price(usage)
-                turn.hold.settle(None if paid.unpriced_calls else paid.cost_usd, paid.tokens)
+        paid = None if usage is None or turn.hold is NO_HOLD else self._price(usage)
+        if paid is None or not paid.input_tokens:
+            turn.hold.settle(None, None)
+        else:
+            turn.hold.settle(None if paid.unpriced_calls else paid.cost_usd, paid.tokens)
         turn.permit.settle(is_broken)

@@ -83,7 +83,7 @@ def cost_of(
     base_url: str | None = None,
 ) -> float | None:
     """The cost of a call; None when nobody knows it."""
-    if usage.tokens == 0:
+    if not usage.input_tokens:  # there is no such call, so this one's provider did not say
         return usage.told_usd
     names = (f"{provider}/{asked}", f"{provider}/{model}", f"{provider}/*")
     override = next((overrides[name] for name in names if name in overrides), None)

@@ -9,8 +9,10 @@ from msgspec import Struct
 
 from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats.errors import Complaint, ErrorKind
+from dayshift.llm.formats.measure import may_add, tokens_of
 from dayshift.llm.formats.sse import Event
 
+LAST_WORDS = 3  # events at a stream's end, of which one is the last
 MOST_TOKENS = 10**12  # what a provider says beyond that is a mistake, and must not become a number that nothing holds
 
 Body = Mapping[str, Any]
@@ -53,8 +55,16 @@ class Format(Struct, frozen=True, kw_only=True):
         return self._usage_of([answer])
 
     def usage_of_events(self, events: list[Event]) -> CallUsage:
-        """What a stream used: the last word counts for each number."""
-        return self._usage_of(event.data for event in events)
+        """What a stream used: the last word counts for each number. Where it was left before its end, or does not say, its output is
+        measured, and the input left to whoever knows what was asked.
+        """
+        usage = self._usage_of(event.data for event in events)
+        if usage.output_tokens and any(self.is_last(event) for event in events[-LAST_WORDS:]):
+            return usage
+        measured = tokens_of(object_in(event.data) for event in events if may_add(event))
+        if measured <= usage.output_tokens:
+            return usage
+        return msgspec.structs.replace(usage, output_tokens=measured, is_estimated=True)
 
     def _usage_of(self, texts: Iterable[bytes]) -> CallUsage:
         said: dict[str, Any] = {}
