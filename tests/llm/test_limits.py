@@ -126,6 +126,19 @@ async def test_the_more_urgent_of_a_worker_goes_first(valkey_url):
     assert order == [9, 5, 1]
 
 
+async def test_the_more_urgent_that_comes_while_the_plane_is_asked_is_not_kept_behind(valkey_url):
+    async with limiter(valkey_url, "v") as first, limiter(valkey_url, "w") as second:
+        held = await first.reserve(ask(ONE))
+        low = asyncio.create_task(second.reserve(ask(ONE, priority=1)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # now the plane is being asked
+        high = asyncio.create_task(second.reserve(ask(ONE, priority=9)))
+        await asyncio.sleep(0.1)
+        held.settle(input_tokens=1, output_tokens=1)
+        (await high).settle(input_tokens=1, output_tokens=1)
+        (await low).give_back()
+
+
 async def test_without_the_plane_a_worker_uses_its_share():
     plane = Plane("unix:///nowhere/valkey.sock")
     plane_opening = asyncio.create_task(plane.open_whenever())

@@ -7,14 +7,14 @@ waits for the answer and goes with the next question. A call that comes behind t
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from msgspec import structs
 
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import DayshiftError, PlaneAway
 from dayshift.domain.events import Event, Fault
-from dayshift.hotplane.limits import LimitAnswer, LimitCall, LimitPlace
+from dayshift.hotplane.limits import LimitAnswer, LimitPlace
+from dayshift.llm.limits.asking import Asked, call_of
 from dayshift.llm.limits.asks import Ask, Grant, LimitBusy, Waiter
 from dayshift.llm.limits.own_line import OwnLine
 from dayshift.llm.limits.share import Share
@@ -23,14 +23,6 @@ ASKED_AT_ONCE = 16
 EARLY_SECONDS = 0.015  # ask so long before the time: less than the horizon that the plane grants ahead
 LEAST_PAUSE_SECONDS = 0.002
 LEAST_WAIT_SECONDS = 0.005
-
-
-class Asked(Protocol):
-    """The plane, as far as a line asks it."""
-
-    async def limit_reserve(self, place: LimitPlace, calls: list[LimitCall]) -> list[LimitAnswer]: ...
-
-    async def limit_leave(self, line: str, head: str) -> bool: ...
 
 
 class Line:
@@ -160,7 +152,7 @@ class Line:
             while True:
                 self._asks_again = False
                 wait_seconds = await self._asked_once()
-                if not len(self._own) or (wait_seconds is not None and not self._asks_again):
+                if not self._asks_again and (wait_seconds is not None or not len(self._own)):
                     break
         except Exception as error:  # noqa: BLE001 - one bad answer must not leave everybody waiting for ever
             wait_seconds = 1.0
@@ -180,7 +172,7 @@ class Line:
             await self._leave()
             return None
         try:
-            answers = await self._plane.limit_reserve(self._place, [_call(waiter, now) for waiter in front])
+            answers = await self._plane.limit_reserve(self._place, [call_of(waiter, now) for waiter in front])
         except PlaneAway:
             return self._shared_out(front)
         except BaseException:
@@ -205,9 +197,14 @@ class Line:
                 self._told_mono = monotonic_seconds() + wait_seconds if answer.kind == "waits" else None
         settled = len(answers) - (wait_seconds is not None)
         self._put_back(front[settled:])
-        if self._registered is not None and self._registered.future.done():
+        if self._registered is not None and (self._registered.future.done() or self._is_passed_over(front)):
             self._asks_again = True
         return wait_seconds
+
+    def _is_passed_over(self, front: list[Waiter]) -> bool:
+        """Whether somebody who came while the plane was asked stands before those it was asked for."""
+        first = self._own.first(monotonic_seconds())
+        return first is not None and first not in front
 
     def _put_back(self, waiters: list[Waiter]) -> None:
         for waiter in reversed(waiters):
@@ -247,20 +244,3 @@ class Line:
             open_calls[credential] = open_calls.get(credential, 0) + 1
             self._grant(waiter, Grant(credential, is_shared=False), 0.0)
         return None
-
-
-def _call(waiter: Waiter, now: float) -> LimitCall:
-    ask = waiter.ask
-    longest = ask.longest_wait_seconds(waiter.since_mono)
-    left_ms = None if longest is None else max(0.0, (waiter.since_mono + longest - now) * 1000)
-    return LimitCall(
-        waiter.id,
-        ask.tenant,
-        ask.weight,
-        ask.priority,
-        (now - waiter.since_mono) * 1000,
-        left_ms,
-        waiter.input_tokens,
-        waiter.output_tokens,
-        ask.max_output_tokens or 0,
-    )
