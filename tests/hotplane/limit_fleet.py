@@ -17,7 +17,7 @@ from dayshift.fakellm.limits import Account, Limit
 from dayshift.hotplane import Plane, keys
 from dayshift.hotplane.limits import LimitCall, LimitPlace, LimitTelling
 
-EARLY_MS = 15.0
+EARLY_MS = 50.0
 CONFIRM_MS = 300.0
 MAX_OPEN = 200
 START_MS = 1e12

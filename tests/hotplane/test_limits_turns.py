@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dayshift.domain.provider_settings import ProviderLimits
 from dayshift.hotplane import Plane
-from dayshift.hotplane.limits import LimitCall, LimitPlace, LimitTelling
+from dayshift.hotplane.limits import HORIZON_MS, LimitCall, LimitPlace, LimitTelling
 
 LIMITS = ProviderLimits(requests_per_minute=600, tokens_per_minute=60_000)
 A_MOMENT_MS = 11.0
@@ -119,10 +119,10 @@ def test_nobody_starts_before_the_time_that_it_was_told(run, tokens):
     async def program(turns):
         await turns.begin_in_debt()
         answer = await turns.ask("w", 5, tokens)
-        turns.now_ms += answer.wait_ms - 25
+        turns.now_ms += answer.wait_ms - HORIZON_MS - 5
         early = await turns.ask("w", 5, tokens)
         assert early.kind == "waits"
         turns.now_ms += 10
-        assert (await turns.ask("w", 5, tokens)).wait_ms == pytest.approx(15, abs=1)
+        assert (await turns.ask("w", 5, tokens)).wait_ms == pytest.approx(HORIZON_MS - 5, abs=1)
 
     run(program)

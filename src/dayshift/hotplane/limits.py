@@ -27,7 +27,7 @@ from dayshift.hotplane import keys
 from dayshift.hotplane.scripts import SCRIPTS
 from dayshift.hotplane.state import State
 
-HORIZON_MS: Final = 20.0
+HORIZON_MS: Final = 60.0
 ALIVE_MS: Final = 15_000
 
 _ANSWERS: Final[dict[bytes, Literal["granted", "busy", "waits", "waits_for_a_place"]]] = {

@@ -19,7 +19,8 @@ class Heard(Struct, frozen=True):
 
 
 def heard_in(headers: Mapping[str, str]) -> Heard | None:
-    """None when they say nothing."""
+    """None when they say nothing. Names are understood in any case."""
+    headers = {name.lower(): value for name, value in headers.items()}
     remaining, limits = (tuple(_number(headers, names) for names in kinds) for kinds in _NAMES)
     return Heard(remaining, limits) if max(remaining) >= 0 else None
 

@@ -20,7 +20,7 @@ from dayshift.llm.limits.own_line import OwnLine
 from dayshift.llm.limits.share import Share
 
 ASKED_AT_ONCE = 16
-EARLY_SECONDS = 0.015  # ask so long before the time: less than the horizon that the plane grants ahead
+EARLY_SECONDS = 0.05  # ask so long before the time: less than the horizon that the plane grants ahead
 LEAST_PAUSE_SECONDS = 0.002
 LEAST_WAIT_SECONDS = 0.005
 
