@@ -283,13 +283,13 @@ async def test_the_gate_asks_once_a_second_for_those_whom_a_budget_limits(machin
         await gate.check("acme", "ann", "writer")
         await gate.check("other", "ann", "writer")
     assert len(asked) == 1
-    (await machine.budgets.reserve(replace(ANN, conversation=None), None, 100)).settle(None, 100)
+    (await machine.budgets.reserve(replace(ANN, conversation=None), None, 100)).settle(None, 99)
     await machine.settled()
     gate = BudgetGate(machine.budgets)
     for _ in range(3):
         with pytest.raises(BudgetSpent, match=r"tenants\.acme\.user_budget\.tokens_per_day"):
             await gate.check("acme", "ann", "writer")
-    with pytest.raises(BudgetSpent, match=r"allows 100 tokens, and 100 tokens is spent; it starts anew at"):
+    with pytest.raises(BudgetSpent, match=r"allows 100 tokens, and 99 tokens is spent; it starts anew at"):
         await gate.check("acme", "ann", "writer")
     await gate.check("acme", "bob", "writer")
     approved = {"tokens_per_day": 100, "on_breach": "approval"}

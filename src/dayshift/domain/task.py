@@ -42,6 +42,11 @@ class TaskError(Struct, frozen=True):
     retryable: bool = False
 
 
+USD_DIGITS = (
+    12  # so that sums of floats show no dust; prices are not finer than a millionth of a dollar for a million tokens
+)
+
+
 class Usage(Struct, frozen=True, kw_only=True):
     """What the LLM calls of a task consumed."""
 
@@ -60,7 +65,7 @@ class Usage(Struct, frozen=True, kw_only=True):
             cached_tokens=self.cached_tokens + other.cached_tokens,
             llm_calls=self.llm_calls + other.llm_calls,
             replayed_calls=self.replayed_calls + other.replayed_calls,
-            cost_usd=self.cost_usd + other.cost_usd,
+            cost_usd=round(self.cost_usd + other.cost_usd, USD_DIGITS),
             unpriced_calls=self.unpriced_calls + other.unpriced_calls,
         )
 

@@ -23,6 +23,8 @@ counting nothing would turn an outage into money. When the plane is back, every 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from dayshift.domain import clock, ids
 from dayshift.domain.budget import Spender, nano_usd
 from dayshift.domain.errors import PlaneAway
@@ -118,11 +120,13 @@ class Budgets:
         return BudgetHold(hold, lambda hold, spent: _on(loop, lambda: self._settle(hold, spent)))
 
     async def check(self, spender: Spender) -> None:
-        """Whether there is anything left of this hour, day and month, where a breach is a failure. Raises BudgetSpent."""
+        """Whether there is anything left of this hour, day and month, where a breach is a failure. The last hundredth is nothing: it is
+        what remains when no call fits any more. Raises BudgetSpent.
+        """
         applying = limits_of(self._settings(), spender)
         limits = [limit for limit in applying if limit.line.period != "ever" and limit.budget.on_breach == "fail"]
         if limits:
-            answer = await self._asked("", Amount(1, 1), limits)
+            answer = await self._asked("", Amount(1, 1), [_nearly(limit) for limit in limits])
             if isinstance(answer, NotHeld) and not answer.is_busy:
                 raise budget_spent(limits[answer.index], answer, Amount())
 
@@ -229,3 +233,9 @@ def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
         call()
     elif not loop.is_closed():
         loop.call_soon_threadsafe(call)
+
+
+def _nearly(limit: Limit) -> Limit:
+    line = limit.line
+    nano, tokens = (None if one is None else one * 99 // 100 for one in (line.limit_nano_usd, line.limit_tokens))
+    return replace(limit, line=replace(line, limit_nano_usd=nano, limit_tokens=tokens))

@@ -8,8 +8,8 @@
 
 A call whose provider did not say how many tokens it took is unpriced as well.
 
-**Exactness.** The package's prices are decimals; here they become floats, as the sums of the tasks are floats too. A price has 15
-digits that hold, and a sum of a million calls is off by less than a billionth of a dollar.
+**Exactness.** The package's prices are decimals; here they become floats of dollars, rounded to a billionth of a thousandth: no price
+is finer, so what is rounded away is the dust of the floats. Budgets count in whole billionths of a dollar.
 
 **Cost.** The package takes 0.2 s of CPU and 28 MB to import, most of it for pydantic and httpx2, which the SDKs import anyway
 (after them 20 ms and 0.4 MB), and another 4 MB for its table. So it is imported at the first call that needs it, in a thread
@@ -25,6 +25,7 @@ import msgspec
 
 from dayshift.domain.effect import CallUsage
 from dayshift.domain.provider_settings import PriceSettings
+from dayshift.domain.task import USD_DIGITS
 from dayshift.llm import rates
 
 MILLION = 1_000_000
@@ -70,7 +71,7 @@ class Prices:
         )
         if cost_usd is None:
             return msgspec.structs.replace(usage, cost_usd=0.0, unpriced_calls=usage.llm_calls)
-        return msgspec.structs.replace(usage, cost_usd=cost_usd, unpriced_calls=0)
+        return msgspec.structs.replace(usage, cost_usd=round(cost_usd, USD_DIGITS), unpriced_calls=0)
 
 
 def cost_of(
