@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from dayshift.domain.budget import Scope, Spender
-from dayshift.domain.errors import BudgetSpent, WrongUse
+from dayshift.domain.errors import BudgetSpent, LedgerAway, WrongUse
 from dayshift.domain.provider_settings import BudgetSettings
 from dayshift.domain.settings import AgentSettings, Settings, TenantSettings
 from dayshift.hotplane import Plane
@@ -238,6 +238,21 @@ async def test_without_the_plane_the_ledgers_sums_hold(migrated_database_url, va
         await machine.settled()
         with pytest.raises(BudgetSpent, match=r"\$4\.00 is spent"):
             await machine.budgets.reserve(ANN, 2.0, 1)
+
+
+async def test_a_call_waits_for_the_ledger_that_knows_what_was_spent(migrated_database_url, valkey_url):
+    async with Proxy(migrated_database_url) as proxy, machine_on(proxy.url, valkey_url) as machine:
+        machine.settings = settings(tenant={"usd_per_day": 5.0})
+        await pay(migrated_database_url, OF_TENANT, usd=1.0)
+        await proxy.cut()
+        with pytest.raises(LedgerAway):
+            await BudgetGate(machine.budgets).check("acme", None, "writer")
+        waiting = asyncio.create_task(machine.budgets.reserve(ANN, 4.5, 1))
+        await asyncio.sleep(0.3)
+        assert not waiting.done()
+        await proxy.restore()
+        with pytest.raises(BudgetSpent, match=r"\$1\.00 is spent"):
+            await asyncio.wait_for(waiting, 20)
 
 
 async def test_a_settlement_that_died_with_its_worker_is_made_up_for(machine, migrated_database_url, valkey_url):

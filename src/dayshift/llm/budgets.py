@@ -17,7 +17,8 @@ excess at most.
 that moment it does not know, so a limit may be passed by that much. Refusing all calls would turn a budget into an outage, and
 counting nothing would turn an outage into money. When the plane is back, every counter is compared with the ledger before it is used.
 
-**Without the ledger** nothing is recorded, and nobody gets that far; the error is LedgerAway, which is tried again.
+**Without the ledger** nothing could be recorded that is paid for. A call that needs its sums waits for it, like all effects do; one whose
+counters are known goes on. The door raises LedgerAway, as for all that it accepts.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from dayshift.domain import clock, ids
 from dayshift.domain.budget import Spender, nano_usd
 from dayshift.domain.errors import PlaneAway
 from dayshift.domain.jitter import full_jitter
+from dayshift.domain.patience import until_answered
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Started
 from dayshift.hotplane import Plane
@@ -105,7 +107,7 @@ class Budgets:
     ) -> BudgetHold:
         """Hold what a call may come to against every budget that applies. `estimate_usd`: None where nobody knows the price of `what`.
 
-        Raises BudgetSpent; WrongUse for a call without a price where dollars are counted; LedgerAway.
+        Raises BudgetSpent; WrongUse for a call without a price where dollars are counted.
         """
         limits = limits_of(self._settings(), spender)
         if not limits:
@@ -121,7 +123,7 @@ class Budgets:
 
     async def check(self, spender: Spender) -> None:
         """Whether there is anything left of this hour, day and month, where a breach is a failure. The last hundredth is nothing: it is
-        what remains when no call fits any more. Raises BudgetSpent.
+        what remains when no call fits any more. Raises BudgetSpent, LedgerAway.
         """
         applying = limits_of(self._settings(), spender)
         limits = [limit for limit in applying if limit.line.period != "ever" and limit.budget.on_breach == "fail"]
@@ -144,7 +146,7 @@ class Budgets:
         """Wait for others where that may help."""
         until_mono, tried = clock.monotonic_seconds() + max_wait_seconds, 0
         while True:
-            answer = await self._asked(hold_id, amount, limits)
+            answer = await until_answered(lambda: self._asked(hold_id, amount, limits))
             if isinstance(answer, Held):
                 return Hold(hold_id, amount, tuple(limit.line for limit in limits), answer.starts)
             left_seconds = until_mono - clock.monotonic_seconds()
