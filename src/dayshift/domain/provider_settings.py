@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 Limit = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 ShortSeconds = Annotated[float, Meta(gt=0, le=86_400)]
 Ratio = Annotated[float, Meta(gt=0, le=1)]
+Usd = Annotated[float, Meta(gt=0, le=1_000_000_000)]
 Price = Annotated[float, Meta(ge=0, le=1_000_000)]
 TargetName = Annotated[str, Meta(pattern=r"^[^/]+/.+$")]
 BaseUrl = Annotated[str, Meta(pattern=r"^https?://[^\s?#]+$")]
@@ -96,13 +97,13 @@ class BudgetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     then. `unpriced`: whether a call that nobody knows the price of may be made where dollars are counted.
     """
 
-    usd_per_task: Annotated[float, Meta(gt=0)] | None = None
+    usd_per_task: Usd | None = None
     tokens_per_task: Limit | None = None
-    usd_per_conversation: Annotated[float, Meta(gt=0)] | None = None
+    usd_per_conversation: Usd | None = None
     tokens_per_conversation: Limit | None = None
-    usd_per_hour: Annotated[float, Meta(gt=0)] | None = None
-    usd_per_day: Annotated[float, Meta(gt=0)] | None = None
-    usd_per_month: Annotated[float, Meta(gt=0)] | None = None
+    usd_per_hour: Usd | None = None
+    usd_per_day: Usd | None = None
+    usd_per_month: Usd | None = None
     tokens_per_hour: Limit | None = None
     tokens_per_day: Limit | None = None
     tokens_per_month: Limit | None = None
