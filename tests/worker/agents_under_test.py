@@ -356,6 +356,19 @@ def asks_before_it_acts_plainly() -> str:
     return current().wait_for("approval")
 
 
+@tool(idempotent=False)
+async def awaits_what_was_begun_before(asking: object) -> str:
+    return await asking
+
+
+@agent
+async def acts_on_what_it_began_to_ask(ctx: Context) -> str:
+    """The wait is a branch of its own, begun before the tool."""
+    note(ctx.task_id)
+    asking = asyncio.create_task(ctx.wait_for("approval"))
+    return await awaits_what_was_begun_before(asking)
+
+
 @agent
 async def acts_with_leave(ctx: Context) -> str:
     note(ctx.task_id)

@@ -280,7 +280,7 @@ async def test_a_worker_whose_clock_is_behind_does_not_park_what_was_just_woken(
     assert (bytes(task.output), task.attempt) == (b"2", 2)
 
 
-@pytest.mark.parametrize("agent", ["acts_with_leave", "acts_with_leave_plainly"])
+@pytest.mark.parametrize("agent", ["acts_with_leave", "acts_with_leave_plainly", "acts_on_what_it_began_to_ask"])
 async def test_a_tool_that_must_not_run_twice_is_not_parked_amid(house, agent):
     """Parked, the next attempt would find it begun, and nobody could say how it ended."""
     async with working(house):

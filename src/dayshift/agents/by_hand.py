@@ -11,6 +11,9 @@ from dayshift.domain.errors import WrongUse
 class WaitingByHand:
     """A sleep sleeps, and nobody can send a signal."""
 
+    def __init__(self) -> None:
+        self.unparked: set[object] = set()
+
     async def until_due(self, wait: Effect) -> None:
         assert wait.due_at is not None, "who waits for a time says for how long"
         await asyncio.sleep(max(0.0, (wait.due_at - clock.now()).total_seconds()))

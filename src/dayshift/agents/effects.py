@@ -33,9 +33,6 @@ scope: ContextVar[str] = ContextVar("dayshift_scope", default="")
 calling_thread: ContextVar[int | None] = ContextVar("dayshift_calling_thread", default=None)
 """The thread that blocks until the worker's loop has done something for it."""
 
-keeps_slot: ContextVar[bool] = ContextVar("dayshift_keeps_slot", default=False)
-"""Whether what runs here was written down as begun and must not be begun again: what it waits for is waited for in memory."""
-
 _current: ContextVar["Effects | None"] = ContextVar("dayshift_effects", default=None)
 
 
@@ -51,6 +48,9 @@ def journal_with(effects: "Effects") -> None:
 
 class Waiting(Protocol):
     """How an attempt waits for what may take days. Both may never return: then the task is parked."""
+
+    unparked: set[object]
+    """What is under way that was written down as begun and must not be begun again: meanwhile the attempt keeps its slot."""
 
     async def until_due(self, wait: Effect) -> None:
         """Until the time of a wait is over."""

@@ -31,7 +31,7 @@ from msgspec import Struct
 
 from dayshift.agents.breaking import Breaker, ToolBreaker, ToolUnavailable
 from dayshift.agents.calling import Calling, calling
-from dayshift.agents.effects import Effects, current_effects, keeps_slot, result_of
+from dayshift.agents.effects import Effects, current_effects, result_of
 from dayshift.agents.errors import Fatal
 from dayshift.agents.failures import encode_failure
 from dayshift.agents.trying import Tries, check_options
@@ -225,11 +225,13 @@ class _Use:
     @contextmanager
     def _unparked(self) -> Iterator[None]:
         """What must not run twice is not parked amid: the next attempt would find it begun, and its outcome unknown."""
-        token = keeps_slot.set(keeps_slot.get() or not self._declared.idempotent)
+        unparked = self._effects.waiting.unparked
+        if not self._declared.idempotent:
+            unparked.add(self)
         try:
             yield
         finally:
-            keeps_slot.reset(token)
+            unparked.discard(self)
 
     def _with_key(self, draft: Draft) -> Calling:
         if not self._declared.takes_key or self._named.get(KEY_PARAMETER):

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from dayshift.agents.effects import calling_thread, keeps_slot
+from dayshift.agents.effects import calling_thread
 from dayshift.agents.waiting import SHORT_SECONDS
 from dayshift.domain import clock, ids
 from dayshift.domain.effect import Effect
@@ -58,7 +58,7 @@ class AttemptWaits:
         self._passed = started_at + _WHOLE_MILLISECONDS
         self._waiting: dict[Branch, Effect | ProviderWait] = {}
         self._threads: dict[Branch, int | None] = {}
-        self._keeping_slot: set[Branch] = set()
+        self.unparked: set[object] = set()
         self._parked_on: list[Effect | ProviderWait] = []
         self._parked_at_wakes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -112,14 +112,11 @@ class AttemptWaits:
         assert branch is not None, "a wait is a coroutine, which runs in a task"
         self._waiting[branch] = wait
         self._threads[branch] = calling_thread.get()
-        if keeps_slot.get():
-            self._keeping_slot.add(branch)
         self._park_in(MOMENT_SECONDS)
         try:
             yield
         finally:
             del self._waiting[branch], self._threads[branch]
-            self._keeping_slot.discard(branch)
 
     def _park_in(self, seconds: float) -> None:
         if self._timer is None:
@@ -137,7 +134,7 @@ class AttemptWaits:
             self._park_in(LOOK_AGAIN_SECONDS)
 
     def _may_park(self) -> bool:
-        if self._keeping_slot:
+        if self.unparked:
             return False
         if not self._attempt.body_is_running or not self._is_body_held_up() or not self._open.are_looked_for:
             return False
