@@ -16,18 +16,20 @@
 -- theirs may come in between. Where no headers tell, each 429 within 20 s of the last counts as 1 % more used by others, which is
 -- forgotten over a minute.
 --
---   account   { at, open, not_before, shape, [1..4] = { balance, others, left, left_at, used, depth } }
+--   account   { at, open, not_before, shape, [1..4] = { balance, others, left, left_at, used, depth, expected, passed } }
 --             at: plane ms of the balances; it may lie ahead by the horizon, when a call was granted ahead of its time
 --             used: what the provider must have counted of ours since it said what was left
+--             expected, passed: what should have been left, and over how many ms; not learned from as long as passed is not 0
 --   shape     the limits as the newest caller has them: requests, tokens, input, output a minute, concurrent, window
 
 local LIFETIME_MS = 7 * 86400 * 1000
 local SHARE = 0.015
-local MARGIN, NOTICED, DOUBT = 0.1, 0.15, 0.2
+local LATE_MS = 30
+local MARGIN, NOTICED, DOUBT = 0.2, 0.1, 0.05
 local EPSILON = 1e-6
 local KINDS, REQUESTS = 4, 1
 local NEVER = math.huge
-local BALANCE, OTHERS, LEFT, LEFT_AT, USED, DEPTH = 1, 2, 3, 4, 5, 6
+local BALANCE, OTHERS, LEFT, LEFT_AT, USED, DEPTH, EXPECTED, PASSED = 1, 2, 3, 4, 5, 6, 7, 8
 local OTHERS_KNOWN_MS, OTHERS_FORGOTTEN_MS, HEADERS_AGE_MS = 16000, 60000, 15000
 
 local LINE = ARGV[1]
@@ -109,7 +111,7 @@ local function shaped(account, shape)
     if not account.pace.limit[kind] then
       account[kind] = false
     else
-      account[kind] = { account[kind] and account[kind][BALANCE] or 0, 0, 0, 0, 0, 0 }
+      account[kind] = { account[kind] and account[kind][BALANCE] or 0, 0, 0, 0, 0, 0, 0, 0 }
     end
   end
 end
@@ -147,7 +149,7 @@ local function provider_has(bucket, limit, amount)
     return 0
   end
   local depth = bucket[DEPTH]
-  local needed = amount
+  local needed = amount + LATE_MS * limit -- a call on its way there loses what a full bucket would have gained
   if bucket[OTHERS] >= NOTICED * limit then -- they come in between
     needed = math.min(2 * amount + MARGIN * depth, 0.75 * depth)
   end

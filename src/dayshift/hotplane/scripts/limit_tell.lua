@@ -31,6 +31,35 @@ local function confirm(id, ms)
   return true
 end
 
+-- Compares what is left with what should be. `own` is what the provider counted at the end of the very call that told it.
+local function learn_of_others(bucket, limit, own)
+  local passed = bucket[PASSED]
+  if passed <= 0 then
+    return
+  end
+  local expected = math.min(bucket[EXPECTED] - own, bucket[DEPTH])
+  if bucket[LEFT] <= 0 then -- none, or less: providers do not tell a debt
+    bucket[LEFT] = math.max(-60000 * limit, math.min(bucket[LEFT], expected))
+    bucket[BALANCE] = math.min(bucket[BALANCE], bucket[LEFT])
+  end
+  local others = (expected - bucket[LEFT]) / passed
+  others = bucket[OTHERS] + (1 - math.exp(-passed / OTHERS_KNOWN_MS)) * (others - bucket[OTHERS])
+  bucket[OTHERS] = math.max(-0.05 * limit, math.min(0.95 * limit, others))
+  bucket[PASSED] = 0
+end
+
+local function hear_bucket(bucket, limit, left)
+  learn_of_others(bucket, limit, 0)
+  local passed = NOW - bucket[LEFT_AT]
+  if passed < HEADERS_AGE_MS then
+    bucket[EXPECTED] = bucket[LEFT] + limit * passed - used_there(bucket, limit)
+    bucket[PASSED] = passed
+  end
+  bucket[LEFT], bucket[LEFT_AT], bucket[USED] = left, NOW, 0
+  bucket[DEPTH] = math.max(bucket[DEPTH], left)
+  bucket[BALANCE] = math.min(bucket[BALANCE], left)
+end
+
 -- An answer that comes in one piece is counted there before its headers are written.
 local function is_heard_already(account, id)
   return account.heard_of == id and NOW - account.heard_at < ONE_PIECE_MS
@@ -48,7 +77,11 @@ local function finish(id, record, used)
       more_there[kind] = used[kind] - was_charged * at_first[kind]
     end
     take(account, more)
-    if not is_heard_already(account, id) then
+    if is_heard_already(account, id) then
+      for kind, limit in pairs(account.pace.limit) do
+        learn_of_others(account[kind], limit, more_there[kind])
+      end
+    else
       count_there(account, more_there)
     end
     dirty[record[2]] = true
@@ -103,22 +136,6 @@ local function refused(id, ms)
     end
   end
   return true
-end
-
-local function hear_bucket(bucket, limit, left)
-  local passed = NOW - bucket[LEFT_AT]
-  if passed < HEADERS_AGE_MS then
-    local expected = bucket[LEFT] + limit * passed - used_there(bucket, limit)
-    if left <= 0 then -- none, or less: providers do not tell a debt
-      left = math.max(-60000 * limit, math.min(left, expected))
-    end
-    local others = (expected - left) / passed
-    others = bucket[OTHERS] + (1 - math.exp(-passed / OTHERS_KNOWN_MS)) * (others - bucket[OTHERS])
-    bucket[OTHERS] = math.max(-0.05 * limit, math.min(0.95 * limit, others))
-  end
-  bucket[LEFT], bucket[LEFT_AT], bucket[USED] = left, NOW, 0
-  bucket[DEPTH] = math.max(bucket[DEPTH], left)
-  bucket[BALANCE] = math.min(bucket[BALANCE], left)
 end
 
 local function numbers_of(text)
