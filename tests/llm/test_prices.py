@@ -113,6 +113,13 @@ def test_the_settings_price_comes_first():
     assert (ours.cost_usd, ours.unpriced_calls) == (0.0, 0)
 
 
+def test_a_call_is_priced_once_by_whoever_knows_most_of_it():
+    prices = Prices(lambda: {"ours/small": PriceSettings(input_usd_per_million=0)})
+    priced = prices.priced(used(provider="ours", model="small-2026-01"), asked="small")
+    assert prices.priced(priced, asked="what the agent calls it") == priced
+    assert (priced.cost_usd, priced.unpriced_calls) == (0.0, 0)
+
+
 def test_input_of_the_cache_costs_as_other_input_where_nothing_else_is_said():
     overrides = {"p/m": PriceSettings(input_usd_per_million=2)}
     assert cost_of("p", "m", used(1_000_000, 0, cached_tokens=500_000), overrides) == pytest.approx(2)

@@ -47,7 +47,7 @@ class CallUsage(Usage, frozen=True, kw_only=True):
 
     Cached, written and reasoning tokens are parts of the input and the output, and counted in them. `others` are tokens and
     services at prices of their own, by the name of the unit. `is_estimated`: the provider did not say, so texts were measured.
-    `told_usd`: the provider named its price itself.
+    `told_usd`: the provider named its price itself. `is_priced`: it was asked what this costs, and `cost_usd` or `unpriced_calls` says it.
     """
 
     provider: str = ""
@@ -58,6 +58,7 @@ class CallUsage(Usage, frozen=True, kw_only=True):
     service_tier: str | None = None
     is_estimated: bool = False
     told_usd: float | None = None
+    is_priced: bool = False
 
     @property
     def tokens(self) -> int:

@@ -63,15 +63,15 @@ class Prices:
         """The usage of a call with its cost; one that has it already stays as it is. `asked` is the model that was asked for,
         `base_url` the provider's address.
         """
-        if usage.cost_usd or usage.unpriced_calls:
+        if usage.is_priced:
             return usage
         usage = msgspec.structs.replace(usage, model=usage.model or asked)
         cost_usd = cost_of(
             usage.provider, usage.model, usage, self._overrides(), asked=asked or usage.model, base_url=base_url
         )
         if cost_usd is None:
-            return msgspec.structs.replace(usage, cost_usd=0.0, unpriced_calls=usage.llm_calls)
-        return msgspec.structs.replace(usage, cost_usd=round(cost_usd, USD_DIGITS), unpriced_calls=0)
+            return msgspec.structs.replace(usage, cost_usd=0.0, unpriced_calls=usage.llm_calls, is_priced=True)
+        return msgspec.structs.replace(usage, cost_usd=round(cost_usd, USD_DIGITS), unpriced_calls=0, is_priced=True)
 
 
 def cost_of(
