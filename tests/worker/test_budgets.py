@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from dayshift.domain.budget import Scope
-from dayshift.domain.provider_settings import BudgetSettings, PriceSettings
+from dayshift.domain.provider_settings import BudgetSettings, PriceSettings, ProviderLimits, ProviderSettings
 from dayshift.domain.settings import AgentSettings, Settings, TenantSettings
 from dayshift.domain.task import Status
 from dayshift.hotplane import Plane
@@ -15,7 +15,7 @@ from dayshift.llm.budgets import Budgets
 from dayshift.llm.layer import LlmLayer
 from dayshift.llm.providers import first_providers
 from tests.fakellm.process import fake_provider
-from tests.worker.house import House, working
+from tests.worker.house import TENANT, House, working
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 DEAR = {"openai/m": PriceSettings(input_usd_per_million=1_000, output_usd_per_million=1_000)}
@@ -123,3 +123,28 @@ async def test_a_model_without_a_price_is_not_asked_where_dollars_are_counted(ho
         task = await house.finished(await house.submit("asks_often", times=1))
     assert (task.error.code, len(provider.calls())) == ("unpriced_model", 0)
     assert "nobody knows what openai/m costs" in task.error.message
+
+
+@pytest.mark.parametrize("said", [b"true", b"false"])
+async def test_beyond_its_budget_a_task_asks_a_person_where_that_is_said(house, provider, said):
+    limits = ProviderLimits(
+        requests_per_minute=6_000, tokens_per_minute=1_000_000
+    )  # what they keep in the background is no branch of the agent
+    house.settings = replace(
+        limited("asks_often", usd_per_task=0.1, on_breach="approval"),
+        providers={"openai": ProviderSettings(limits=limits)},
+    )
+    async with spending(house, provider):
+        task_id = await house.submit("asks_often", times=20)
+        await house.event(task_id, "task.waiting")
+        waiting = await house.ledger.tasks.get(task_id, TENANT)
+        assert (waiting.waiting_for.type, waiting.waiting_for.name) == ("signal", "budget")
+        asked = provider.stats()["received"]
+        await house.services.waking.signal(TENANT, task_id, "budget", said, None)
+        task = await house.finished(task_id)
+    if said == b"true":
+        assert (task.status, task.attempt, bytes(task.output)) == (Status.SUCCEEDED, 2, b"20"), task.error
+        assert provider.stats()["received"] == 20, "what was paid for is not paid for again"
+    else:
+        assert (task.status, task.error.code) == (Status.FAILED, "budget_spent")
+        assert provider.stats()["received"] == asked

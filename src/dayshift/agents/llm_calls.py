@@ -6,6 +6,7 @@ from typing import Protocol
 
 import msgspec
 
+from dayshift.agents import waiting
 from dayshift.agents.effects import Effects, scope
 from dayshift.agents.errands import Errands
 from dayshift.agents.tools import UnknownOutcome
@@ -22,18 +23,30 @@ from dayshift.llm.request import Question
 from dayshift.telemetry import emit
 
 _NOTHING = CallUsage()
+BUDGET_SIGNAL = "budget"  # what a person sends to a task that may go on beyond its budget; `false` says no
 
 
 class Line(Protocol):
     """Makes the calls of one attempt."""
 
-    async def answer(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply: ...
+    async def answer(
+        self, call: LlmCall, send: Send, broken: Reply | None = None, *, approved: bool = False
+    ) -> Reply: ...
 
 
 class StraightLine:
     """Sends each call once, as it is."""
 
-    async def answer(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:  # noqa: ARG002 - another line would look at it
+    async def answer(
+        self,
+        call: LlmCall,
+        send: Send,
+        broken: Reply | None = None,
+        *,
+        approved: bool = False,
+    ) -> Reply:
+        """Whatever was broken or approved."""
+        del call, broken, approved
         return Reply(await send(Outgoing()))
 
 
@@ -49,6 +62,7 @@ class LlmCalls:
         self._begun: dict[str, tuple[float, Question]] = {}
         self._waited_seconds: dict[int, float] = {}  # by the question's identity: two may be equal
         self._begun_once: set[str] = set()
+        self._is_approved = False
         self._retracted: dict[bytes, Draft] = {}  # begun, and to be tried again
 
     async def take(self, question: Question) -> Answer | None:
@@ -95,30 +109,45 @@ class LlmCalls:
     async def send(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:
         try:
             return self._waited(call, await self._sent(call, send, broken))
-        except (BudgetSpent, WrongUse) as final:
-            raise self._effects.stopped_by(final) from None
+        except BudgetSpent as spent:
+            if spent.on_breach != "approval" or await waiting.wait_for(self._effects, BUDGET_SIGNAL, None) is False:
+                raise self._effects.stopped_by(spent) from None
+            self._is_approved = True
+            return self._waited(call, await self._sent(call, send, broken))
+        except WrongUse as wrong:
+            raise self._effects.stopped_by(wrong) from None
 
     async def _sent(self, call: LlmCall, send: Send, broken: Reply | None) -> Reply:
+        approved = self._is_approved
         if self._effects.is_on_loop():
-            return await self._line.answer(call, send, broken)
+            return await self._line.answer(call, send, broken, approved=approved)
         loop = asyncio.get_running_loop()  # of a thread of the agent's own, to which its client belongs
 
         async def send_there(outgoing: Outgoing) -> Incoming:
             sending = asyncio.run_coroutine_threadsafe(_coroutine(send, outgoing), loop)
             return await asyncio.wrap_future(sending)
 
-        return await self._effects.written(self._line.answer(call, send_there, broken))
+        return await self._effects.written(self._line.answer(call, send_there, broken, approved=approved))
 
     def send_here(self, call: LlmCall, send: SendHere, broken: Reply | None = None) -> Reply:
+        try:
+            return self._waited(call, self._sent_here(call, send, broken))
+        except BudgetSpent as spent:
+            if spent.on_breach != "approval" or waiting.wait_for(self._effects, BUDGET_SIGNAL, None) is False:
+                raise self._effects.stopped_by(spent) from None
+            self._is_approved = True
+            return self._waited(call, self._sent_here(call, send, broken))
+        except WrongUse as wrong:
+            raise self._effects.stopped_by(wrong) from None
+
+    def _sent_here(self, call: LlmCall, send: SendHere, broken: Reply | None) -> Reply:
         errands = Errands()
 
         async def send_there(outgoing: Outgoing) -> Incoming:
             return await errands.run(partial(send, outgoing))
 
-        try:
-            return self._waited(call, self._effects.wait_for(self._line.answer(call, send_there, broken), errands))
-        except (BudgetSpent, WrongUse) as final:
-            raise self._effects.stopped_by(final) from None
+        answering = self._line.answer(call, send_there, broken, approved=self._is_approved)
+        return self._effects.wait_for(answering, errands)
 
     def _waited(self, call: LlmCall, reply: Reply) -> Reply:
         if reply.waited_seconds:

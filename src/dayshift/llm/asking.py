@@ -14,7 +14,7 @@ WaitForProvider: TypeAlias = Callable[[str, float, str], Awaitable[None]]
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """The attempt that asks. `deadline_mono`: when it must have ended."""
+    """The attempt that asks. `deadline_mono`: when it must have ended. `is_approved`: a person lets it spend beyond its budgets."""
 
     task_id: str
     agent: str
@@ -24,6 +24,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     priority: int
     deadline_mono: float
     spender: Spender
+    is_approved: bool = False
     wait_for_provider: WaitForProvider
 
 

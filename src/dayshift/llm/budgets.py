@@ -23,6 +23,7 @@ counters are known goes on. The door raises LedgerAway, as for all that it accep
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Context
 
 from msgspec.structs import replace
 
@@ -197,7 +198,7 @@ class Budgets:
     def _settle(self, hold: Hold, spent: Amount) -> None:
         self._open.pop(hold.id, None)
         self._sums.add(hold, spent)
-        telling = asyncio.create_task(self._tell(hold, spent), name="budget settlement")
+        telling = asyncio.create_task(self._tell(hold, spent), name="budget settlement", context=Context())
         self._telling.add(telling)
         telling.add_done_callback(self._telling.discard)
 
@@ -215,7 +216,7 @@ class Budgets:
 
     def _keep_renewing(self) -> None:
         if self._renewing is None or self._renewing.done():
-            self._renewing = asyncio.create_task(self._renew(), name="budget renewal")
+            self._renewing = asyncio.create_task(self._renew(), name="budget renewal", context=Context())
 
     async def _renew(self) -> None:
         while self._open:

@@ -112,7 +112,7 @@ class OneTarget:
     async def _held(self, reservation: Reservation) -> BudgetHold:
         """The budgets' leave. Asked for after the limit's, so that a long line before the provider holds no money."""
         target, spender, prices = self._target, self._caller.spender, self._of.prices
-        if not self._of.budgets.apply_to(spender):
+        if self._caller.is_approved or not self._of.budgets.apply_to(spender):
             return NO_HOLD
         await prices.ready()
         waiter = reservation.waiter

@@ -14,6 +14,8 @@ from it, and the call waits for its turn again, or goes on to the next target if
 how many tries, and whether it is what was asked for; and `x-should-retry: false`, as whatever helps has been tried.
 """
 
+import msgspec
+
 from dayshift.domain.events import LlmDegraded
 from dayshift.domain.jitter import full_jitter
 from dayshift.domain.provider_settings import Means
@@ -35,13 +37,14 @@ class Line:
         self._caller = caller
         self._open: set[Reply] = set()
 
-    async def answer(self, call: LlmCall, send: Send, broken: Reply | None = None) -> Reply:
-        """Have the call made, and not where a stream of it was `broken`. Waits as long as the targets' limits, breakers and the means
+    async def answer(self, call: LlmCall, send: Send, broken: Reply | None = None, *, approved: bool = False) -> Reply:
+        """Have the call made, and not where a stream of it was `broken`; `approved`: beyond its budget. Waits as long as the targets' limits, breakers and the means
         set for their absence say.
         """
+        caller = msgspec.structs.replace(self._caller, is_approved=True) if approved else self._caller
         reply = None
         while reply is None:
-            reply = await _Asking(self._shared, self._caller, call, send, broken).answer()
+            reply = await _Asking(self._shared, caller, call, send, broken).answer()
         if reply.incoming.opening is not None:
             self._open.add(reply)
             reply.when_settled(self._open.discard)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from contextvars import Context
 from typing import Protocol
 
 from dayshift.domain import ids
@@ -51,7 +52,7 @@ class Limiter:
         """Listen for pushes, and count as alive."""
         await self._ear.listen(channels.limits(self._worker_id), self._hear)
         self._ear.on_reconnected(self._look_again)
-        self._beating = asyncio.create_task(self._keep_beating(), name="limit-beat")
+        self._beating = asyncio.create_task(self._keep_beating(), name="limit-beat", context=Context())
 
     async def close(self) -> None:
         """Refuse those who wait, tell what is untold. Safe to repeat."""

@@ -7,6 +7,7 @@ waits for the answer and goes with the next question. A call that comes behind t
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 
 from msgspec import structs
 
@@ -141,7 +142,7 @@ class Line:
         if self._asking is not None:
             self._asks_again = True
         elif seconds <= LEAST_PAUSE_SECONDS:
-            self._asking = asyncio.create_task(self._ask(), name="limit-line")
+            self._asking = asyncio.create_task(self._ask(), name="limit-line", context=Context())
         else:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._ask_in, 0.0)
 

@@ -6,6 +6,7 @@ Everything may be told twice (`limit_tell.lua`), so a lost answer only costs a r
 
 import asyncio
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Protocol
 
 from dayshift.domain.errors import PlaneAway
@@ -60,7 +61,7 @@ class Teller:
 
     def _begin(self) -> None:
         if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell_all(), name="limit-teller")
+            self._telling = asyncio.create_task(self._tell_all(), name="limit-teller", context=Context())
 
     async def _tell_all(self) -> None:
         while batches := self._batches():
