@@ -15,9 +15,9 @@ from dayshift.domain.provider_settings import ProviderLimits
 from dayshift.fakellm.limits import KINDS as BOOKED
 from dayshift.fakellm.limits import Account, Limit
 from dayshift.hotplane import Plane, keys
-from dayshift.hotplane.limits import LimitCall, LimitPlace, LimitTelling
+from dayshift.hotplane.limits import LimitCall, LimitPlace, LimitTelling, is_larger_than_a_bucket
 
-EARLY_MS = 50.0
+EARLY_MS, FAR_EARLY_MS = 15.0, 50.0
 CONFIRM_MS = 300.0
 MAX_OPEN = 200
 START_MS = 1e12
@@ -123,7 +123,7 @@ class Fleet:
                 waiting.remove(call)
                 start_ms = self.now_ms + answer.wait_ms + load.late_ms(self.random)
                 self._at(start_ms, self._call, worker, call)
-        wait_ms = answers[-1].wait_ms - EARLY_MS if answers[-1].kind.startswith("waits") else 0.0
+        wait_ms = answers[-1].wait_ms - self._early_ms() if answers[-1].kind.startswith("waits") else 0.0
         self._ask_at(worker, self.now_ms + max(1.0, wait_ms) + load.late_ms(self.random))
         await self._hear_pushes()
 
@@ -198,9 +198,13 @@ class Fleet:
         for at in range(1, len(packed), 2):
             head = msgspec.msgpack.decode(packed[at])
             worker, told_ms = head["worker"], head["told"]
-            asks_ms = max(self.now_ms + 0.5, told_ms - EARLY_MS)
+            asks_ms = max(self.now_ms + 0.5, told_ms - self._early_ms())
             if asks_ms < self._asks_at[worker] - 5:
                 self._ask_at(worker, asks_ms)
+
+    def _early_ms(self) -> float:
+        load = self.load
+        return FAR_EARLY_MS if is_larger_than_a_bucket(load.limits, load.input_tokens, load.estimate) else EARLY_MS
 
     def _seconds(self) -> float:
         return (self.now_ms - START_MS) / 1000

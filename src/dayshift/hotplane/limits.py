@@ -27,7 +27,9 @@ from dayshift.hotplane import keys
 from dayshift.hotplane.scripts import SCRIPTS
 from dayshift.hotplane.state import State
 
-HORIZON_MS: Final = 60.0
+HORIZON_MS: Final = 20.0
+FAR_HORIZON_MS: Final = 60.0
+BURST_SHARE: Final = 0.015
 ALIVE_MS: Final = 15_000
 
 _ANSWERS: Final[dict[bytes, Literal["granted", "busy", "waits", "waits_for_a_place"]]] = {
@@ -99,7 +101,7 @@ class Limits:
         """Reserve for calls in their order. The answers end with the first call that must wait; those behind it have none."""
         credentials = place.credentials
         flat: list[str | int | float] = [place.line, self.limit_clock_ms, place.head, place.worker]
-        flat += (_shape(place.limits), HORIZON_MS, len(credentials), *credentials)
+        flat += (_shape(place.limits), HORIZON_MS, FAR_HORIZON_MS, len(credentials), *credentials)
         for call in calls:
             flat += (call.id, call.tenant, call.weight, call.priority, call.waited_ms)
             flat.append(-1 if call.longest_wait_ms is None else call.longest_wait_ms)
@@ -138,6 +140,17 @@ class Limits:
 def line_of(provider: str, model: str | None) -> str:
     """The name of the line of a provider, or of one model of it that has limits of its own."""
     return keys.escaped(provider) if model is None else f"{keys.escaped(provider)}/{keys.escaped(model)}"
+
+
+def is_larger_than_a_bucket(limits: ProviderLimits, input_tokens: int, output_tokens: int) -> bool:
+    """Whether a call can start only when a bucket is full, and is granted further ahead (`FAR_HORIZON_MS`) for that."""
+    most = BURST_SHARE * limits.window / 60
+    amounts = (
+        (limits.tokens_per_minute, input_tokens + output_tokens),
+        (limits.input_tokens_per_minute, input_tokens),
+        (limits.output_tokens_per_minute, output_tokens),
+    )
+    return any(limit is not None and amount > max(1.0, most * limit) for limit, amount in amounts)
 
 
 def _shape(limits: ProviderLimits) -> str:

@@ -1,6 +1,6 @@
 -- Reserve for calls of one worker's line, in its order, until one must wait; that one becomes the worker's head.
 -- KEYS  the prefix of all keys of limits
--- ARGV  line, the time in ms ('': the server's), head, worker, shape, horizon ms; number of credentials, each credential;
+-- ARGV  line, the time in ms ('': the server's), head, worker, shape, horizon ms, that of calls larger than a bucket; number of credentials, each credential;
 --       then for each call: id, tenant, weight, priority, ms since its arrival, longest wait ms (-1 none), input, output, first output
 -- Reply for each call that was looked at: kind, credential's number, us, virtual time of the tenant ('' where nobody competes)
 --       kind g: granted, may start in so many us · b: busy, would wait us · w: waits, ask again in us; none behind it ·
@@ -12,15 +12,15 @@
 -- include: _limit_line
 -- include: _limit_held
 
-local HEAD, WORKER, SHAPE, HORIZON_MS = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
-local N_CREDENTIALS = tonumber(ARGV[7])
+local HEAD, WORKER, SHAPE, HORIZON_MS, FAR_MS = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+local N_CREDENTIALS = tonumber(ARGV[8])
 local FIELDS = 9
 local A_MOMENT_MS = 10
 
 local credentials, number_of = {}, {}
 for number = 1, N_CREDENTIALS do
-  credentials[number] = ARGV[7 + number]
-  number_of[ARGV[7 + number]] = number
+  credentials[number] = ARGV[8 + number]
+  number_of[ARGV[8 + number]] = number
 end
 
 -- A call that asks again keeps its arrival: what it waited, seen by two clocks, would let two of one moment pass each other.
@@ -46,6 +46,17 @@ local function grant(ask, start, credential)
   charge(record, 1)
   occupy(record, 1)
   keep(ask.id, record, start + UNCONFIRMED_MS)
+end
+
+-- A call larger than a bucket can start only when that is full, and whatever refills later is lost: it is granted further ahead. Others are
+-- granted shortly before, as what ends meanwhile may have used more than it had reserved.
+local function horizon_of(ask)
+  for kind, burst in pairs(accounts[credentials[1]].pace.burst) do
+    if ask.amounts[kind] > burst then
+      return FAR_MS
+    end
+  end
+  return HORIZON_MS
 end
 
 -- When a call that must wait is to ask again.
@@ -74,7 +85,7 @@ local competes = n_heads > 0 or was_head ~= nil
 
 local reply = {}
 local waits
-for at = 8 + N_CREDENTIALS, #ARGV, FIELDS do
+for at = 9 + N_CREDENTIALS, #ARGV, FIELDS do
   local ask = ask_at(at, was_head)
   local start, credential, before
   if n_heads > 0 then
@@ -83,7 +94,7 @@ for at = 8 + N_CREDENTIALS, #ARGV, FIELDS do
     start, credential = soonest(ask, account_of)
   end
   local kind, wait
-  if not before and start - NOW <= HORIZON_MS and (ask.longest < 0 or start - NOW <= ask.longest) then
+  if not before and start - NOW <= horizon_of(ask) and (ask.longest < 0 or start - NOW <= ask.longest) then
     kind, wait = 'g', start - NOW
     grant(ask, start, credential)
     if competes then

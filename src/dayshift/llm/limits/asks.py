@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from dayshift.domain.errors import DayshiftError
 from dayshift.domain.provider_settings import ProviderLimits
+from dayshift.hotplane.limits import is_larger_than_a_bucket
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -52,7 +53,17 @@ class LimitBusy(DayshiftError):
 class Waiter:
     """A call in its worker's own line."""
 
-    __slots__ = ("ask", "cost_ms", "future", "id", "input_tokens", "output_tokens", "since_mono", "virtual_before")
+    __slots__ = (
+        "ask",
+        "cost_ms",
+        "future",
+        "id",
+        "input_tokens",
+        "is_large",
+        "output_tokens",
+        "since_mono",
+        "virtual_before",
+    )
 
     def __init__(self, ask: Ask, identity: str, tokens: tuple[int, int], since_mono: float) -> None:
         self.ask = ask
@@ -60,6 +71,7 @@ class Waiter:
         self.input_tokens, self.output_tokens = tokens
         self.since_mono = since_mono
         self.cost_ms = _cost_ms(ask.limits, *tokens)
+        self.is_large = is_larger_than_a_bucket(ask.limits, *tokens)
         self.virtual_before: float | None = None
         self.future: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
 

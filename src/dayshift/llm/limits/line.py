@@ -21,7 +21,7 @@ from dayshift.llm.limits.own_line import OwnLine
 from dayshift.llm.limits.share import Share
 
 ASKED_AT_ONCE = 16
-EARLY_SECONDS = 0.05  # ask so long before the time: less than the horizon that the plane grants ahead
+EARLY_SECONDS, FAR_EARLY_SECONDS = 0.015, 0.05  # ask so long before the time: less than what the plane grants ahead
 LEAST_PAUSE_SECONDS = 0.002
 LEAST_WAIT_SECONDS = 0.005
 
@@ -133,7 +133,9 @@ class Line:
 
     def _ask_early(self, wait_seconds: float) -> None:
         """A moment before the time, as the plane grants ahead; but never without a pause."""
-        self._ask_in(max(wait_seconds - EARLY_SECONDS, min(wait_seconds, LEAST_WAIT_SECONDS)))
+        head = self._registered
+        early = FAR_EARLY_SECONDS if head is not None and head.is_large else EARLY_SECONDS
+        self._ask_in(max(wait_seconds - early, min(wait_seconds, LEAST_WAIT_SECONDS)))
 
     def _ask_in(self, seconds: float) -> None:
         if self._timer is not None:

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.provider_settings import ProviderLimits
-from dayshift.hotplane.limits import LimitPlace
+from dayshift.hotplane.limits import BURST_SHARE, LimitPlace
 from dayshift.llm.limits.asks import Waiter
 
-BURST_SHARE = 0.015
 LOOK_AGAIN_SECONDS = 0.5
 
 
