@@ -25,6 +25,7 @@
 local LIFETIME_MS = 7 * 86400 * 1000
 local SHARE = 0.015
 local LATE_MS = 30
+local UNSEEN_DEPTH = 1.5
 local MARGIN, NOTICED, DOUBT = 0.2, 0.1, 0.05
 local EPSILON = 1e-6
 local KINDS, REQUESTS = 4, 1
@@ -185,9 +186,10 @@ local function take(account, amounts)
   end
 end
 
--- What is used of what the provider had: never so little that its bucket would hold more than it can.
+-- What is used of what the provider had: never so little that its bucket would hold more than it can. How much that is nobody
+-- says: as something is always under way when it is told what is left, it is more than was ever seen.
 local function used_there(bucket, limit)
-  local full = bucket[LEFT] + limit * (NOW - bucket[LEFT_AT]) - bucket[DEPTH]
+  local full = bucket[LEFT] + limit * (NOW - bucket[LEFT_AT]) - UNSEEN_DEPTH * bucket[DEPTH]
   return math.max(bucket[USED], full)
 end
 

@@ -37,7 +37,7 @@ local function learn_of_others(bucket, limit, own)
   if passed <= 0 then
     return
   end
-  local expected = math.min(bucket[EXPECTED] - own, bucket[DEPTH])
+  local expected = math.min(bucket[EXPECTED] - own, UNSEEN_DEPTH * bucket[DEPTH])
   if bucket[LEFT] <= 0 then -- none, or less: providers do not tell a debt
     bucket[LEFT] = math.max(-60000 * limit, math.min(bucket[LEFT], expected))
     bucket[BALANCE] = math.min(bucket[BALANCE], bucket[LEFT])

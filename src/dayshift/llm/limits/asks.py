@@ -51,7 +51,7 @@ class LimitBusy(DayshiftError):
 
 
 class Waiter:
-    """A call in its worker's own line."""
+    """A call in its worker's own line. What it will use is estimated anew each time that the plane is asked."""
 
     __slots__ = (
         "ask",
@@ -68,12 +68,16 @@ class Waiter:
     def __init__(self, ask: Ask, identity: str, tokens: tuple[int, int], since_mono: float) -> None:
         self.ask = ask
         self.id = identity
-        self.input_tokens, self.output_tokens = tokens
         self.since_mono = since_mono
-        self.cost_ms = _cost_ms(ask.limits, *tokens)
-        self.is_large = is_larger_than_a_bucket(ask.limits, *tokens)
         self.virtual_before: float | None = None
         self.future: asyncio.Future[Grant] = asyncio.get_running_loop().create_future()
+        self.estimate(tokens)
+
+    def estimate(self, tokens: tuple[int, int]) -> None:
+        """Take note of the input and output that it will probably use."""
+        self.input_tokens, self.output_tokens = tokens
+        self.cost_ms = _cost_ms(self.ask.limits, *tokens)
+        self.is_large = is_larger_than_a_bucket(self.ask.limits, *tokens)
 
 
 class Grant(Struct, frozen=True):

@@ -71,8 +71,7 @@ class Limiter:
         """Wait until the call may start. Raises `LimitBusy` when that takes longer than it may wait."""
         since_mono = monotonic_seconds()
         self._numbers += 1
-        tokens = self._estimates.tokens(ask.agent, ask.model, ask.input_tokens, ask.max_output_tokens)
-        waiter = Waiter(ask, f"{self._session}.{self._numbers}", tokens, since_mono)
+        waiter = Waiter(ask, f"{self._session}.{self._numbers}", self._tokens(ask), since_mono)
         line = self._line(ask)
         if not _has_limits(ask.limits):
             return self._telling.begun(line, waiter, Grant(ask.credentials[0], is_shared=False), 0.0)
@@ -82,6 +81,9 @@ class Limiter:
             self._gone(line, waiter)
             raise
         return self._telling.begun(line, waiter, grant, monotonic_seconds() - since_mono)
+
+    def _tokens(self, ask: Ask) -> tuple[int, int]:
+        return self._estimates.tokens(ask.agent, ask.model, ask.input_tokens, ask.max_output_tokens)
 
     def _gone(self, line: Line, waiter: Waiter) -> None:
         if waiter.future.done() and not waiter.future.cancelled() and waiter.future.exception() is None:
@@ -99,7 +101,7 @@ class Limiter:
         if line is None:
             head = f"{self._worker_id}/{len(self._lines)}"
             place = LimitPlace(name, head, self._worker_id, ask.credentials, ask.limits)
-            line = Line(self._plane, place, not_wanted=self._not_wanted, emit=self._emit)
+            line = Line(self._plane, place, estimate=self._tokens, not_wanted=self._not_wanted, emit=self._emit)
             line.alive_workers = self._alive_workers
             self._lines[name, ask.credentials] = line
         return line

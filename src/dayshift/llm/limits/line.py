@@ -34,10 +34,12 @@ class Line:
         plane: Asked,
         place: LimitPlace,
         *,
+        estimate: Callable[[Ask], tuple[int, int]],
         not_wanted: "Callable[[Line, Waiter, Grant], None]",
         emit: Callable[[Event], None],
     ) -> None:
         self._place = place
+        self._estimate = estimate
         self._not_wanted = not_wanted
         self._emit = emit
         self.open_calls: dict[str, int] = {}
@@ -170,6 +172,7 @@ class Line:
         now = monotonic_seconds()
         front: list[Waiter] = []
         while len(front) < ASKED_AT_ONCE and (waiter := self._own.pop(now)) is not None:
+            waiter.estimate(self._estimate(waiter.ask))
             front.append(waiter)
         if not front:
             await self._leave()
