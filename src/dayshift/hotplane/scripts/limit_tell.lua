@@ -40,7 +40,6 @@ local function learn_of_others(bucket, limit, own)
   local expected = math.min(bucket[EXPECTED] - own, UNSEEN_DEPTH * bucket[DEPTH])
   if bucket[LEFT] <= 0 then -- none, or less: providers do not tell a debt
     bucket[LEFT] = math.max(-60000 * limit, math.min(bucket[LEFT], expected))
-    bucket[BALANCE] = math.min(bucket[BALANCE], bucket[LEFT])
   end
   local others = (expected - bucket[LEFT]) / passed
   others = bucket[OTHERS] + (1 - math.exp(-passed / OTHERS_KNOWN_MS)) * (others - bucket[OTHERS])
@@ -57,7 +56,6 @@ local function hear_bucket(bucket, limit, left)
   end
   bucket[LEFT], bucket[LEFT_AT], bucket[USED] = left, NOW, 0
   bucket[DEPTH] = math.max(bucket[DEPTH], left)
-  bucket[BALANCE] = math.min(bucket[BALANCE], left)
 end
 
 -- An answer that comes in one piece is counted there before its headers are written.
