@@ -1,3 +1,16 @@
-"""LLM calls: what a provider's requests and answers mean (`formats/`), and how those of an agent's own clients are met on
-their way (`capture/`).
+"""LLM calls: how those of an agent's own clients are met, which way they go, and what they come to.
+
+capture/         below the clients: answered from the journal, or sent on
+formats/         what providers' JSON means; read nowhere else
+pipeline.py      the way of a call: cache, route, targets, and what is done when none of them answers
+one_target.py    the way at one target: breaker, limit, budgets, permit, call, and again where that may help
+routing.py       which targets a call may go to, by the settings
+limits/          waiting in turn for what a provider lets all workers use
+breakers.py      leaving alone what is ill, and finding out when it is well (breaker_*.py, permits.py)
+retry_budget.py  how often the fleet may try again
+budgets.py       what may be spent (budget_*.py)
+prices.py        what it costs (rates.py)
+cache.py         equal calls, answered once
+verdicts.py      what each answer of a provider means for all of these
+layer.py         all of it, wired together for one worker
 """
