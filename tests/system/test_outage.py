@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -119,3 +120,24 @@ async def test_without_a_fallback_kept_answers_are_given_and_marked(house: House
         primary.faults({"status": 500})
         again = await house.submit("asks_for_the_same", "twice")
         assert (await house.ended(again["id"]))["output"] == {"text": "hello", "cached": "stale", "degraded": "cached"}
+
+
+async def test_a_change_of_targets_is_in_force_within_a_second_and_fails_nothing(house: House) -> None:
+    async with two_providers(house):
+        loading = asyncio.create_task(load(house, 3.0))
+        await asyncio.sleep(1.0)
+        await house.configure("models.smart.targets", ["backup/small"])
+        in_force = datetime.now(UTC) + timedelta(seconds=1)
+        tasks = await house.all_ended(await loading)
+        assert {task["status"] for task in tasks} == {"succeeded"}
+        late = {task["output"] for task in tasks if datetime.fromisoformat(task["started_at"]) > in_force}
+        assert late == {"backup/small"}
+        assert "primary/large" in {task["output"] for task in tasks}
+        answer = await house.http.put("/v1/settings/models.smart.targets", json={"value": ["nobody/x"]})
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "models.smart")
+        await house.cli("config", "rollback", str((await house.get("/v1/settings/history"))["data"][1]["version"]))
+        await house.until(lambda: _is_answered_by(house, "primary/large"), "the old targets again", seconds=5)
+
+
+async def _is_answered_by(house: House, target: str) -> bool:
+    return target in await served(house, await load(house, 0.1))
