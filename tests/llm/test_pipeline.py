@@ -11,6 +11,7 @@ from dayshift.domain import clock
 from dayshift.domain.budget import Spender
 from dayshift.domain.effect import CallUsage
 from dayshift.domain.errors import WrongUse
+from dayshift.domain.provider_settings import ProviderLimits
 from dayshift.domain.settings import Settings
 from dayshift.llm.asking import Caller
 from dayshift.llm.budgets import Budgets
@@ -47,6 +48,13 @@ TARGETS = {
 def settings(**model):
     told = {**TARGETS, "models": {"smart": {**TARGETS["models"]["smart"], **model}}}
     return msgspec.convert(told, Settings)
+
+
+def limited(**model):
+    told = settings(**model)
+    limits = ProviderLimits(requests_per_minute=600)
+    one = msgspec.structs.replace(told.providers["one"], limits=limits)
+    return msgspec.structs.replace(told, providers={**told.providers, "one": one})
 
 
 def ok(body=None):
@@ -281,12 +289,33 @@ async def test_without_a_next_target_the_refusal_is_the_answer(monkeypatch):
 
 
 async def test_a_429_waits_for_its_turn_again(monkeypatch):
-    house = House(monkeypatch, settings(targets=["one/large"]))
+    """Where the limits are known, the limiter waits."""
+    house = House(monkeypatch, limited(targets=["one/large"]))
     house.answers["one"] = [refusal(429, [("retry-after", "2")]), ok()]
     assert (await house.ask()).incoming.status == 200
     assert [one.told for one in house.limiter.reservations] == [[("refused", 2.0)], [(12, 3)]]
     assert [ask.max_wait_seconds for ask in house.limiter.asks] == [None, None]
     assert house.breakers.settled == [("one", None), ("one", False)]
+
+
+async def test_a_429_of_a_provider_whose_limits_nobody_told_is_waited_for_longer_each_time(monkeypatch):
+    house = House(monkeypatch, settings(targets=["one/large"]))
+    house.answers["one"] = [refusal(429, [("retry-after", "2")]), refusal(429), refusal(429), ok()]
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    monkeypatch.setattr("dayshift.llm.one_target.asyncio.sleep", sleep)
+    monkeypatch.setattr("dayshift.llm.one_target.full_jitter", lambda _base, cap, refusals: min(cap, float(refusals)))
+    assert (await house.ask()).incoming.status == 200
+    assert slept == [2.0, 2.0, 3.0]
+
+
+async def test_a_429_goes_on_to_the_next_target_where_that_is_sooner(house, monkeypatch):
+    house.answers["one"] = [refusal(429, [("retry-after", "20")])]
+    assert (await house.ask()).incoming.status == 200
+    assert house.asked == ["one", "two"]
 
 
 async def test_a_limit_that_is_used_for_long_sends_on_to_the_next_target(house):

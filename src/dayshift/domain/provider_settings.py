@@ -25,6 +25,19 @@ class ProviderLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     concurrent: Limit | None = None
     window: Annotated[float, Meta(ge=1, le=60)] = 60.0
 
+    @property
+    def are_known(self) -> bool:
+        """Whether there is any."""
+        return any(
+            (
+                self.requests_per_minute,
+                self.tokens_per_minute,
+                self.input_tokens_per_minute,
+                self.output_tokens_per_minute,
+                self.concurrent,
+            )
+        )
+
 
 class ProviderTimeouts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Seconds: to a connection, to the first token (the whole answer, where it is not streamed, has `total`), between tokens, and in all."""

@@ -23,6 +23,7 @@ from dayshift.llm.verdicts import Verdict, verdict_of_error
 from dayshift.telemetry import emit
 
 BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 8.0
+REFUSED_CAP_SECONDS = 30.0
 MOST_REFUSALS = 20
 SHORT_SECONDS = 2.0
 MOST_RESTARTS = 2
@@ -67,6 +68,8 @@ class OneTarget:
                 return None
             if verdict.kind == "limit":
                 self._story.refusals += 1
+                if not await self._waited_for_room(has_next=has_next):
+                    return None
             else:
                 failures += 1
         return None
@@ -210,7 +213,21 @@ class OneTarget:
             return False
         if not await self._of.retries.may_retry(self._target.provider):
             return False
-        seconds = full_jitter(BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS, failures)
+        return await self._slept(full_jitter(BACKOFF_BASE_SECONDS, BACKOFF_CAP_SECONDS, failures))
+
+    async def _waited_for_room(self, *, has_next: bool) -> bool:
+        """After a 429. Where the limits are known the limiter knows how long, and the next turn waits; where nobody has told them,
+        each call waits by itself, longer each time. False: the next target is sooner to be had.
+        """
+        if self._target.limits.are_known:
+            return True
+        seconds = full_jitter(BACKOFF_BASE_SECONDS, REFUSED_CAP_SECONDS, self._story.refusals)
+        if has_next and max(seconds, self._story.told_seconds or 0.0) > self._route.max_wait_seconds:
+            return False
+        return await self._slept(seconds)
+
+    async def _slept(self, seconds: float) -> bool:
+        """So long, and at least as long as the provider wished. False: not before the deadline."""
         seconds = max(seconds, self._story.told_seconds or 0.0)
         if seconds > self._caller.deadline_mono - clock.monotonic_seconds():
             return False

@@ -10,7 +10,6 @@ from dayshift.domain import ids
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import DayshiftError
 from dayshift.domain.events import Event
-from dayshift.domain.provider_settings import ProviderLimits
 from dayshift.hotplane import Plane, channels
 from dayshift.hotplane.limits import LimitPlace, line_of
 from dayshift.llm.limits.asks import Ask, Grant, Waiter
@@ -73,7 +72,7 @@ class Limiter:
         self._numbers += 1
         waiter = Waiter(ask, f"{self._session}.{self._numbers}", self._tokens(ask), since_mono)
         line = self._line(ask)
-        if not _has_limits(ask.limits):
+        if not ask.limits.are_known:
             return self._telling.begun(line, waiter, Grant(ask.credentials[0], is_shared=False), 0.0)
         try:
             grant = await line.wait(waiter)
@@ -124,15 +123,3 @@ class Limiter:
                     line.alive_workers = self._alive_workers
             self._telling.renew()
             await asyncio.sleep(BEAT_SECONDS)
-
-
-def _has_limits(limits: ProviderLimits) -> bool:
-    return any(
-        (
-            limits.requests_per_minute,
-            limits.tokens_per_minute,
-            limits.input_tokens_per_minute,
-            limits.output_tokens_per_minute,
-            limits.concurrent,
-        )
-    )
