@@ -27,8 +27,7 @@ from dayshift.domain.patience import until_answered
 from dayshift.embedded import Engines, LocalModel, running_engines, start_engines, start_local_model
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
-from dayshift.llm.budget_gate import BudgetGate
-from dayshift.llm.budgets import Budgets
+from dayshift.llm.budgets import BudgetGate, Budgets
 from dayshift.llm.capture import capturing
 from dayshift.llm.layer import LlmLayer
 from dayshift.llm.providers import KnownAddresses, first_providers

@@ -11,8 +11,7 @@ import msgspec
 
 from dayshift.domain.provider_settings import BreakerSettings
 from dayshift.hotplane import Plane
-from dayshift.llm.breakers import Breakers
-from dayshift.llm.permits import Permit
+from dayshift.llm.breakers import Breakers, Permit
 from dayshift.tasks.pushes import Pushes
 
 NAME = ("openai", "gpt-5")

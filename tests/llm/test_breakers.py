@@ -11,9 +11,8 @@ from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.events import BreakerChanged
 from dayshift.domain.provider_settings import BreakerSettings
 from dayshift.hotplane import Plane
-from dayshift.llm import breakers as module
-from dayshift.llm.breakers import Breakers
-from dayshift.llm.permits import Open, Permit
+from dayshift.llm.breakers import Breakers, Open, Permit
+from dayshift.llm.breakers import breakers as module
 from dayshift.tasks.pushes import Pushes
 from dayshift.telemetry.bus import subscribe
 from tests.hotplane.proxy import Proxy

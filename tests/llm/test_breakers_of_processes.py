@@ -11,7 +11,7 @@ import msgspec
 
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.provider_settings import BreakerSettings
-from dayshift.llm.permits import Permit
+from dayshift.llm.breakers import Permit
 from tests.llm.breaking_worker import CALLS_A_SECOND, NAME
 from tests.llm.test_breakers import a_worker, until
 

@@ -17,10 +17,9 @@ from dayshift.domain.provider_settings import BudgetSettings
 from dayshift.domain.settings import AgentSettings, Settings, TenantSettings
 from dayshift.hotplane import Plane
 from dayshift.ledger import Ledger
-from dayshift.llm import budgets as budgets_module
-from dayshift.llm.budget_gate import BudgetGate
-from dayshift.llm.budget_limits import limits_of, scopes_of
-from dayshift.llm.budgets import Budgets
+from dayshift.llm.budgets import BudgetGate, Budgets
+from dayshift.llm.budgets import budgets as budgets_module
+from dayshift.llm.budgets.limits import limits_of, scopes_of
 from tests.services.proxy import Proxy
 
 ROOT, CHILD = "task_00000000-0000-7000-8000-000000000001", "task_00000000-0000-7000-8000-000000000002"

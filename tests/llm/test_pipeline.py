@@ -14,12 +14,12 @@ from dayshift.domain.errors import WrongUse
 from dayshift.domain.provider_settings import ProviderLimits
 from dayshift.domain.settings import Settings
 from dayshift.llm.asking import Caller
+from dayshift.llm.breakers import Open, Permit
 from dayshift.llm.budgets import Budgets
 from dayshift.llm.cache import AnswerCache
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Opening
 from dayshift.llm.formats import CHAT, RESPONSES
 from dayshift.llm.limits import LimitBusy
-from dayshift.llm.permits import Open, Permit
 from dayshift.llm.pipeline import Line
 from dayshift.llm.prices import Prices
 from dayshift.llm.providers import first_providers

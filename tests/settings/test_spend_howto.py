@@ -9,8 +9,8 @@ from pathlib import Path
 from dayshift.domain.budget import Scope
 from dayshift.domain.provider_settings import BudgetSettings
 from dayshift.hotplane.budgets import Amount, Line, NotHeld
-from dayshift.llm.budget_limits import Limit
-from dayshift.llm.budget_refusals import budget_spent
+from dayshift.llm.budgets.limits import Limit
+from dayshift.llm.budgets.refusals import budget_spent
 from dayshift.settings.document import with_value
 from dayshift.settings.paths import parse
 from dayshift.settings.shape import check

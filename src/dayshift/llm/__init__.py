@@ -6,10 +6,10 @@ pipeline.py      the way of a call: cache, route, targets, and what is done when
 one_target.py    the way at one target: breaker, limit, budgets, permit, call, and again where that may help
 routing.py       which targets a call may go to, by the settings
 limits/          waiting in turn for what a provider lets all workers use
-breakers.py      leaving alone what is ill, and finding out when it is well (breaker_*.py, permits.py)
+breakers/        leaving alone what is ill, and finding out when it is well
 retry_budget.py  how often the fleet may try again
-budgets.py       what may be spent (budget_*.py)
-prices.py        what it costs (rates.py)
+budgets/         what may be spent
+prices/          what it costs
 cache.py         equal calls, answered once
 verdicts.py      what each answer of a provider means for all of these
 layer.py         all of it, wired together for one worker

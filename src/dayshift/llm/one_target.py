@@ -11,12 +11,12 @@ from dayshift.domain.effect import CallUsage
 from dayshift.domain.events import LlmLimitWaited
 from dayshift.domain.jitter import full_jitter
 from dayshift.llm.asking import Caller, Story
+from dayshift.llm.breakers import Open, Permit
 from dayshift.llm.budgets import NO_HOLD, BudgetHold
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply, Send
 from dayshift.llm.formats.measure import BYTES_A_TOKEN
 from dayshift.llm.interrupting import Interrupted, interrupted_by
 from dayshift.llm.limits import Ask, LimitBusy, Reservation
-from dayshift.llm.permits import Open, Permit
 from dayshift.llm.routing import Route, Target
 from dayshift.llm.shared import Shared
 from dayshift.llm.verdicts import Verdict, verdict_of_error

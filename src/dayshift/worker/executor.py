@@ -29,8 +29,7 @@ from dayshift.journal import AttemptJournal
 from dayshift.journal.journal import Journal
 from dayshift.ledger import Look, StartRefusal
 from dayshift.llm.asking import Caller
-from dayshift.llm.budget_limits import scopes_of
-from dayshift.llm.budgets import Budgets
+from dayshift.llm.budgets import Budgets, scopes_of
 from dayshift.llm.pipeline import Line
 from dayshift.llm.prices import Prices
 from dayshift.tasks.finishing import Finishing, Outcome

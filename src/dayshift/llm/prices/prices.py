@@ -26,7 +26,7 @@ import msgspec
 from dayshift.domain.effect import CallUsage
 from dayshift.domain.provider_settings import PriceSettings
 from dayshift.domain.task import USD_DIGITS
-from dayshift.llm import rates
+from dayshift.llm.prices import rates
 
 MILLION = 1_000_000
 SAYS_ITS_PRICE = "openrouter"

@@ -37,9 +37,9 @@ from dayshift.domain.task import Started
 from dayshift.hotplane import Plane
 from dayshift.hotplane.budgets import HOLD_SECONDS, REPEAT_SECONDS, Amount, Held, Hold, Line, Missing, NotHeld
 from dayshift.ledger import Ledger
-from dayshift.llm.budget_limits import Limit, counts_tasks, limits_of
-from dayshift.llm.budget_refusals import budget_spent, refusal, refuse_unpriced
-from dayshift.llm.budget_sums import Counter, LedgerSums, counter_of, counters_of
+from dayshift.llm.budgets.limits import Limit, counts_tasks, limits_of
+from dayshift.llm.budgets.refusals import budget_spent, refusal, refuse_unpriced
+from dayshift.llm.budgets.sums import Counter, LedgerSums, counter_of, counters_of
 
 MOST_COUNTERS_KNOWN = 10_000
 MAX_WAIT_SECONDS = 30.0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import DayshiftError
 from dayshift.hotplane import Plane
-from dayshift.llm.breaker_view import BreakerView
+from dayshift.llm.breakers.view import BreakerView
 
 FLUSH_SECONDS = 0.15
 

@@ -7,7 +7,7 @@ from dayshift.domain import clock
 from dayshift.domain.budget import Spent, end_of, usd
 from dayshift.domain.errors import BudgetSpent, WrongUse
 from dayshift.hotplane.budgets import Amount, Line, NotHeld
-from dayshift.llm.budget_limits import Limit
+from dayshift.llm.budgets.limits import Limit
 
 
 def refusal(index: int, line: Line, amount: Amount, spent: Spent, held: Amount) -> NotHeld | None:

@@ -29,9 +29,9 @@ from dayshift.domain.errors import DayshiftError
 from dayshift.domain.events import Fault
 from dayshift.domain.provider_settings import BreakerSettings
 from dayshift.hotplane import BreakerName, Plane, ProbeOutcome, breaker_pushed, channels
-from dayshift.llm.breaker_reports import BreakerReports
-from dayshift.llm.breaker_view import BreakerView
-from dayshift.llm.permits import Open, Permit
+from dayshift.llm.breakers.permits import Open, Permit
+from dayshift.llm.breakers.reports import BreakerReports
+from dayshift.llm.breakers.view import BreakerView
 from dayshift.telemetry import emit
 
 LOOK_SECONDS = 1.0
