@@ -26,6 +26,7 @@ from dayshift.domain.provider_settings import (
     ProviderTimeouts,
 )
 from dayshift.domain.settings import Settings
+from dayshift.llm.capture import place_of
 from dayshift.llm.exchange import LlmCall, Outgoing, Patience
 
 Family: TypeAlias = Literal["openai", "anthropic"]
@@ -124,14 +125,15 @@ class Router:
         self._providers = {provider.name: provider for provider in providers}
         self._secret_named = secret_named
         self._settings: Settings | None = None
-        self._routes: dict[tuple[str, str, str, str, bool], Route] = {}
+        self._routes: dict[tuple[str, str, str, str, str, bool], Route] = {}
 
     def route(self, settings: Settings, agent: str, call: LlmCall) -> Route:
         """Where this call of that agent may go. Raises WrongUse when it cannot go anywhere."""
         if settings is not self._settings:  # a newer snapshot: what was made of the older one is void
             self._settings, self._routes = settings, {}
         question = call.question
-        key = agent, call.provider, call.api.name, question.model, question.is_kept_there
+        where = call.url.partition("?")[0]  # one provider may be known at two addresses
+        key = agent, call.provider, where, call.api.name, question.model, question.is_kept_there
         if key not in self._routes:
             self._routes[key] = self._made(settings, agent, call)
         return self._routes[key]
@@ -181,7 +183,7 @@ class Router:
         name, _, model = named.partition("/")
         said = settings.providers.get(name, ProviderSettings())
         provider = self._provider(name, said)
-        is_elsewhere = not call.url.startswith(provider.base_url + call.api.path)
+        is_elsewhere = place_of(call.url) != place_of(provider.base_url + call.api.path)
         own = said.model_limits.get(model)
         return Target(
             provider=name,

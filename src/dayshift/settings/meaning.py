@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
 from dayshift.domain.errors import FieldError
 from dayshift.domain.provider_settings import ModelSettings, ProviderLimits, ProviderSettings
@@ -41,12 +42,24 @@ def _of_provider(path: Path, name: str, provider: ProviderSettings) -> Iterator[
     missing = [field for field in ("format", "base_url") if getattr(provider, field) is None]
     if missing and name not in FIRST_PROVIDERS:
         yield _fault(path, f"needs {' and '.join(missing)}: only openai and anthropic are known without")
+    if provider.base_url is not None and not _is_address(provider.base_url):
+        yield _fault(
+            (*path, "base_url"), "is no address: expected http(s)://HOST[:PORT][/PATH], with a port from 1 to 65535"
+        )
     keys = (provider.api_key,) if isinstance(provider.api_key, str) else provider.api_key or ()
     if not all(_SECRET.fullmatch(key) for key in keys):
         yield _fault((*path, "api_key"), SECRETS_CURE)
     yield from _of_limits((*path, "limits"), provider.limits)
     for model, limits in provider.model_limits.items():
         yield from _of_limits((*path, "model_limits", model), limits)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or ports that are none
+        return False
 
 
 def _of_limits(path: Path, limits: ProviderLimits) -> Iterator[Fault]:

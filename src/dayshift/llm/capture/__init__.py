@@ -10,10 +10,20 @@ unseen.py    warns of calls through libraries that are not captured
 installing.py puts it into this process, and takes it out again
 """
 
-from dayshift.llm.capture.addresses import Address, Addresses
+from dayshift.llm.capture.addresses import Address, Addresses, place_of
 from dayshift.llm.capture.answers import Answer
 from dayshift.llm.capture.core import Recorder, current_recorder, record_calls_with
 from dayshift.llm.capture.installing import capturing
 from dayshift.llm.capture.threads import Jobs
 
-__all__ = ["Address", "Addresses", "Answer", "Jobs", "Recorder", "capturing", "current_recorder", "record_calls_with"]
+__all__ = [
+    "Address",
+    "Addresses",
+    "Answer",
+    "Jobs",
+    "Recorder",
+    "capturing",
+    "current_recorder",
+    "place_of",
+    "record_calls_with",
+]

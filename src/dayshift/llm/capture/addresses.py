@@ -27,6 +27,12 @@ class Url(Protocol):
     def path(self) -> str: ...
 
 
+def place_of(url: str) -> tuple[str, str, int, str]:
+    """Scheme, host, port and path, so that two ways to write one place are equal: in capitals, or with the port that goes without saying."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0), parts.path
+
+
 class Address(Struct, frozen=True):
     """Where a provider is: all of scheme, host, port and prefix must fit. `prefix` is without a slash at its end."""
 
@@ -40,9 +46,7 @@ class Address(Struct, frozen=True):
     @classmethod
     def of(cls, provider: str, base_url: str, formats: tuple[Format, ...]) -> "Address":
         """Read a base URL as the SDKs take it."""
-        url = urlsplit(base_url)
-        port = url.port or _PORTS.get(url.scheme, 0)
-        return cls(provider, url.scheme, (url.hostname or "").lower(), port, url.path.rstrip("/"), formats)
+        return cls(provider, *place_of(base_url.rstrip("/")), formats)
 
 
 class Addresses:
