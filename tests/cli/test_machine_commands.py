@@ -1,6 +1,7 @@
 """Commands that work on the machine's own engines."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from dayshift.domain import api_keys, ids
 from dayshift.domain.pins import pinned_name
 from dayshift.domain.task import NewTask
 from dayshift.ledger import Ledger, StartWish, WorkerRow
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, Outcome
 
 AGENTS = "from dayshift import agent\n\n@agent\nasync def echo(text: str) -> str:\n    return text\n"
 
@@ -151,6 +152,47 @@ def test_check_and_doctor_find_what_is_so(cli: Cli, tmp_path: Path):
     assert missing["API keys"] == "dayshift keys create --tenant NAME"
     cli("keys", "create", "--tenant", "acme")
     assert "API keys: 1 open the door" in cli("doctor").out
+
+
+def _provider_keys(done: Outcome) -> list[tuple[str, str, str]]:
+    found = [one for one in done.json["data"] if one["subject"] == "provider key"]
+    return [(one["state"], one["what"], one["cure"]) for one in found]
+
+
+@pytest.mark.usefixtures("engines")
+def test_a_providers_key_that_is_not_in_the_environment_is_named(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "agents.py").write_text(AGENTS)
+    for name in ("FIRST_KEY", "SECOND_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    own = {
+        "format": "openai",
+        "base_url": "http://127.0.0.1:9/v1",
+        "api_key": ["${env:FIRST_KEY}", "${env:SECOND_KEY}"],
+    }
+    cli("config", "set", "providers.own", json.dumps(own))
+    cure = "set FIRST_KEY and SECOND_KEY where workers are started, or change providers.own.api_key"
+    for command, state, status in (
+        (["check", "agents.py"], "broken", 1),
+        (["check"], "missing", 0),
+        (["doctor"], "missing", 0),
+    ):
+        done = cli(*command, "--json")
+        assert (done.status, [found[0] for found in _provider_keys(done)]) == (status, [state])
+        assert "names FIRST_KEY, SECOND_KEY, which this environment does not have" in _provider_keys(done)[0][1]
+        assert _provider_keys(done)[0][2] == cure
+
+    monkeypatch.setenv("SECOND_KEY", "sk-never-shown")
+    done = cli("check", "agents.py", "--json")
+    ((state, what, _),) = _provider_keys(done)
+    assert (done.status, state) == (0, "missing")
+    assert "names FIRST_KEY, which" in what
+    assert "the other 1 of its keys" in what
+    assert "sk-never-shown" not in done.out + done.err
+
+    monkeypatch.setenv("FIRST_KEY", "sk-nor-this")
+    assert _provider_keys(cli("check", "agents.py", "--json")) == []
 
 
 async def _strand_a_task(database_url: str) -> str:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from dayshift.domain import clock
 from dayshift.domain.events import LlmCallEnded
-from dayshift.domain.provider_settings import PriceSettings
+from dayshift.domain.provider_settings import PriceSettings, ProviderSettings
 from dayshift.domain.task import Status
 from dayshift.telemetry import subscribe
 from tests.fakellm.process import fake_provider
@@ -71,3 +71,16 @@ async def test_a_call_without_an_sdk_is_journaled_too(house, provider):
     assert bytes(task.output).endswith(b' of list"')
     assert [call["n_received"] for call in provider.calls()] == [1]
     assert [effect.kind for effect in await house.ledger.effects.of_task(task.id)] == ["llm"]
+
+
+async def test_a_key_whose_variable_is_missing_ends_the_task_and_is_named(house, provider, monkeypatch):
+    """What the worker's environment lacks, no retry brings: neither the SDK's nor the task's."""
+    monkeypatch.delenv("A_KEY_THAT_NOBODY_SET", raising=False)
+    own = ProviderSettings(api_key="${env:A_KEY_THAT_NOBODY_SET}")
+    house.settings = replace(house.settings, providers={"openai": own})
+    async with working(house):
+        task = await house.finished(await house.submit("asks_model", question="Who pays?"))
+    assert (task.status, task.attempt, task.error.retryable) == (Status.FAILED, 1, False)
+    assert "A_KEY_THAT_NOBODY_SET" in task.error.message
+    assert "providers.openai.api_key" in task.error.message
+    assert provider.calls() == []

@@ -39,13 +39,14 @@ def migrate(
 def check(file: str | None = None, /, *, as_json: AsJson = False) -> int:
     """Check that the configuration is valid, that the engines answer, and that the agents of FILE[:NAME] import.
 
-    Exit status 1 if anything is broken.
+    With FILE also that the keys which the settings' providers name are in the environment. Exit status 1 if anything is broken.
     """
-    from dayshift.cli import findings
+    from dayshift.cli import findings, provider_keys
 
     config, found = findings.environment()
     if found[0].state == "ok":
         found += asyncio.run(findings.engines(config))
+        found += asyncio.run(provider_keys.missing(config, runs_agents=file is not None))
     if file is not None:
         found.append(findings.agents_of(file))
     return _report(found, as_json=as_json)
@@ -53,12 +54,13 @@ def check(file: str | None = None, /, *, as_json: AsJson = False) -> int:
 
 def doctor(*, url: Url = None, as_json: AsJson = False) -> int:
     """Say what is missing for the next stage, as a list with cures. Exit status 1 if anything is broken now."""
-    from dayshift.cli import findings
+    from dayshift.cli import findings, provider_keys
 
     config, found = findings.environment()
     if found[0].state == "ok":
         found += asyncio.run(findings.engines(config))
         found += findings.stage(config)
+        found += asyncio.run(provider_keys.missing(config))
         found += asyncio.run(findings.clocks(config))
         found += asyncio.run(findings.in_use(config))
         found.append(findings.gateway(config, url))

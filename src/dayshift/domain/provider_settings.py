@@ -73,6 +73,12 @@ class ProviderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_attempts: Annotated[int, Meta(ge=1, le=10)] = 3
     breaker: BreakerSettings = BreakerSettings()
 
+    @property
+    def api_key_variables(self) -> tuple[str, ...]:
+        """The environment variables that hold its keys, in their order."""
+        keys = (self.api_key,) if isinstance(self.api_key, str) else self.api_key or ()
+        return tuple(key.removeprefix("${env:").removesuffix("}") for key in keys)
+
 
 class PriceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """US dollars for a million tokens. What is read from a provider's cache and what is written to it costs as much as other

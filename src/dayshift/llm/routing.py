@@ -210,13 +210,13 @@ class Router:
     def _credentials(self, name: str, said: ProviderSettings) -> tuple[Credential, ...]:
         if said.api_key is None:
             return (Credential(f"{name}:{CLIENTS_OWN}"),)
-        wanted = (said.api_key,) if isinstance(said.api_key, str) else said.api_key
-        variables = [one.removeprefix("${env:").removesuffix("}") for one in wanted]
+        variables = said.api_key_variables
         secrets = {variable: self._secret_named(variable) for variable in variables}
         found = tuple(Credential(f"{name}:{variable}", secret) for variable, secret in secrets.items() if secret)
         if not found:
             raise WrongUse(
-                f"providers.{name}.api_key names the environment variable {', '.join(variables)}, which this worker does not have"
+                f"providers.{name}.api_key names the environment variable {', '.join(variables)}, which this worker does not have: "
+                "set it where the worker is started, and start it anew"
             )
         return found
 
