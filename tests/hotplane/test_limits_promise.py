@@ -14,14 +14,8 @@ from dayshift.hotplane import Plane, keys
 from dayshift.hotplane.limits import LimitCall, LimitPlace, LimitTelling
 
 WORKERS = ("u", "v", "w", "x")
-REQUESTS_A_MINUTE, TOKENS_A_MINUTE, CONCURRENT = 120, 60_000, 6
+FEW_REQUESTS, MANY_REQUESTS, TOKENS_A_MINUTE, CONCURRENT = 120, 6_000, 60_000, 6
 WINDOW_SECONDS = 10
-LIMITS = ProviderLimits(
-    requests_per_minute=REQUESTS_A_MINUTE,
-    tokens_per_minute=TOKENS_A_MINUTE,
-    concurrent=CONCURRENT,
-    window=WINDOW_SECONDS,
-)
 BURST = 0.015 * TOKENS_A_MINUTE * WINDOW_SECONDS / 60
 LARGEST = 2_000
 HELD_MS, UNCONFIRMED_MS, SILENT_MS = 15_000, 1_000, 1_000
@@ -45,6 +39,7 @@ class Promise(RuleBasedStateMachine):
 
     url = ""
     settles_as_reserved = False
+    requests_a_minute = FEW_REQUESTS
 
     def __init__(self):
         super().__init__()
@@ -56,6 +51,13 @@ class Promise(RuleBasedStateMachine):
         self.waiting: dict[str, list[tuple[LimitCall, float]]] = {worker: [] for worker in WORKERS}
         self.registered: dict[str, tuple[LimitCall, float]] = {}
         self.dead: set[str] = set()
+        self.limits = ProviderLimits(
+            requests_per_minute=self.requests_a_minute,
+            tokens_per_minute=TOKENS_A_MINUTE,
+            concurrent=CONCURRENT,
+            window=WINDOW_SECONDS,
+        )
+        self.in_hand: dict[str, Held] = {}
         self.held: dict[str, Held] = {}
         self.told: list[list[LimitTelling]] = []
         self.starts: list[tuple[float, int]] = []
@@ -96,7 +98,7 @@ class Promise(RuleBasedStateMachine):
         others = self.heads_of_others(worker)
         answers = self.run(
             self.plane.limit_reserve(
-                LimitPlace(self.line, f"{worker}/0", worker, ("c",), LIMITS),
+                LimitPlace(self.line, f"{worker}/0", worker, ("c",), self.limits),
                 [msgspec.structs.replace(call, waited_ms=self.now_ms - since) for call, since in front],
             )
         )
@@ -116,6 +118,44 @@ class Promise(RuleBasedStateMachine):
             elif not reply_is_lost:
                 self.held[call.id] = Held(worker, call.input_tokens, start_ms, start_ms + UNCONFIRMED_MS)
         self.check_balance()
+
+    @rule(worker=st.sampled_from(WORKERS), number=st.integers(1, 4), tokens=st.integers(1, int(BURST)))
+    def take_in_hand(self, worker, number, tokens):
+        if worker in self.dead or worker in self.registered:
+            return
+        others = self.heads_of_others("nobody")
+        calls = [
+            LimitCall(f"h{next(self.names)}", "", 1.0, 0, 0.0, 0.0, tokens, 0, is_in_hand=True) for _ in range(number)
+        ]
+        answers = self.run(
+            self.plane.limit_reserve(LimitPlace(self.line, f"{worker}/0", worker, ("c",), self.limits), calls)
+        )
+        for call, answer in zip(calls, answers, strict=True):
+            assert answer.kind in ("granted", "busy")
+            if answer.kind == "granted":
+                assert not others, "nothing is taken in hand while somebody waits"
+                self.in_hand[call.id] = Held(worker, tokens, self.now_ms, self.now_ms + UNCONFIRMED_MS)
+        self.check_balance()
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data())
+    def a_call_for_one_in_hand_comes(self, data):
+        name = data.draw(st.sampled_from(sorted(self.in_hand)))
+        held = self.in_hand.pop(name)
+        if self.settles_as_reserved and self.now_ms > held.deadline_ms:
+            return
+        self.note_late(held)
+        self.starts.append((self.now_ms, held.tokens))
+        held.confirmed, held.deadline_ms = True, self.now_ms + HELD_MS
+        self.held[name] = held
+        self.tell([LimitTelling("c", name, HELD_MS)], twice=False)
+
+    @precondition(lambda self: self.in_hand)
+    @rule(data=st.data(), twice=st.booleans())
+    def no_call_for_one_in_hand_comes(self, data, twice):
+        name = data.draw(st.sampled_from(sorted(self.in_hand)))
+        del self.in_hand[name]
+        self.tell([LimitTelling("b", name)], twice=twice)
 
     @rule(ms=st.sampled_from([1, 20, 100, 500, 1_500, 6_000]))
     def time_passes(self, ms):
@@ -164,6 +204,7 @@ class Promise(RuleBasedStateMachine):
             self.dead.add(worker)
             self.waiting[worker].clear()
             self.held = {name: held for name, held in self.held.items() if held.worker != worker}
+            self.in_hand = {name: held for name, held in self.in_hand.items() if held.worker != worker}
 
     @rule(worker=st.sampled_from(WORKERS))
     def leaves(self, worker):
@@ -201,12 +242,15 @@ class Promise(RuleBasedStateMachine):
             assert account[1][0] >= -self.taken_again - 1e-6
             assert account[2][0] >= -(LARGEST - BURST) - self.overused - 1e-6
             assert account["open"] >= 0
+            assert all(amount >= 0 for amount in account.get("in_hand", []))
+            if "in_hand" in account and not self.read(b"HLEN", "LIMIT_HEADS"):
+                assert account[2][0] + account["in_hand"][1] <= BURST + 1e-6
 
     def check_windows(self):
         if not self.settles_as_reserved:
             return
         self.starts.sort()
-        most_requests = REQUESTS_A_MINUTE * WINDOW_SECONDS / 60
+        most_requests = self.requests_a_minute * WINDOW_SECONDS / 60
         most_tokens = TOKENS_A_MINUTE * WINDOW_SECONDS / 60 + LARGEST - BURST
         for number, (begin_ms, _) in enumerate(self.starts):
             inside = [tokens for at, tokens in self.starts[number:] if at < begin_ms + 1000 * WINDOW_SECONDS]
@@ -225,13 +269,14 @@ class Promise(RuleBasedStateMachine):
         self.dead.update(WORKERS)
         (answer,) = self.run(
             self.plane.limit_reserve(
-                LimitPlace(self.line, "last/0", "last", ("c",), LIMITS),
+                LimitPlace(self.line, "last/0", "last", ("c",), self.limits),
                 [LimitCall("last", "t", 1.0, 0, 0.0, None, int(BURST), 0)],
             )
         )
         assert (answer.kind, answer.wait_ms) == ("granted", 0)
         account = self.account()
         assert account["open"] == 1
+        assert not any(account.get("in_hand", []))
         assert self.read(b"HLEN", "LIMIT_HEADS") == 0
 
 
@@ -241,7 +286,13 @@ class Punctual(Promise):
     settles_as_reserved = True
 
 
-@pytest.mark.parametrize("machine", [Promise, Punctual])
+class Roomy(Punctual):
+    """The same where there is so much room that grants are taken in hand."""
+
+    requests_a_minute = MANY_REQUESTS
+
+
+@pytest.mark.parametrize("machine", [Promise, Punctual, Roomy])
 def test_the_promises_hold(valkey_url, machine):
     run_state_machine_as_test(
         type("Run", (machine,), {"url": valkey_url}),

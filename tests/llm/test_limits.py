@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.provider_settings import ProviderLimits
-from dayshift.hotplane import Plane
+from dayshift.hotplane import Plane, keys
 from dayshift.llm.limits import Ask, LimitBusy, Limiter
 from dayshift.tasks.pushes import Pushes
 
@@ -162,3 +163,94 @@ async def test_a_call_without_limits_asks_nobody():
     plane = Plane("unix:///nowhere/valkey.sock")
     worker = Limiter(plane, Pushes(plane), "w")
     (await worker.reserve(ask(ProviderLimits()))).settle(input_tokens=1, output_tokens=1)
+
+
+def counted(plane, name):
+    """Count the questions put to the plane by that method."""
+    asked = []
+    method = getattr(plane, name)
+
+    async def counting(*arguments):
+        asked.append(arguments)
+        return await method(*arguments)
+
+    setattr(plane, name, counting)
+    return asked
+
+
+PLENTY = ProviderLimits(requests_per_minute=600_000, tokens_per_minute=600_000_000)
+
+
+async def come(worker, number, *, limits=PLENTY, seconds_apart=0.02):
+    """So many calls, one after the other."""
+    for _ in range(number):
+        reservation = await worker.reserve(ask(limits))
+        await asyncio.sleep(seconds_apart)
+        reservation.settle(input_tokens=10, output_tokens=10)
+
+
+async def until(holds):
+    async with asyncio.timeout(5):
+        while not await holds():
+            await asyncio.sleep(0.02)
+
+
+async def places_taken(worker):
+    """How many calls the plane thinks are under way."""
+    packed = await worker._plane._state.wire.ask(b"GET", keys.LIMIT_KEYS["LIMIT_ACCOUNT"] + "p:c")
+    account = msgspec.msgpack.decode(packed, strict=False)
+    return account["open"], sum(account.get("in_hand", []))
+
+
+async def test_where_there_is_plenty_most_calls_ask_nobody(valkey_url):
+    async with limiter(valkey_url) as worker:
+        await come(worker, 60)  # a bucket that nobody knew begins empty
+        asked = counted(worker._plane, "limit_reserve")
+        await come(worker, 40)
+        assert len(asked) <= 20
+        assert all(call.is_in_hand for _, calls in asked for call in calls)
+
+        async def nothing_is_left():
+            return await places_taken(worker) == (0, 0)
+
+        await until(nothing_is_left)
+
+
+async def test_rare_calls_leave_nothing_in_hand(valkey_url):
+    async with limiter(valkey_url) as worker:
+        asked = counted(worker._plane, "limit_reserve")
+        await come(worker, 3, seconds_apart=0.6)
+        assert len(asked) == 3
+        assert not any(call.is_in_hand for _, calls in asked for call in calls)
+
+
+async def test_a_call_that_needs_more_than_is_in_hand_asks_for_itself(valkey_url):
+    async with limiter(valkey_url) as worker:
+        await come(worker, 60)  # a bucket that nobody knew begins empty
+        asked = counted(worker._plane, "limit_reserve")
+        (await worker.reserve(ask(PLENTY, input_tokens=100_000))).give_back()
+        assert [[call.input_tokens for call in calls] for _, calls in asked] == [
+            [worker._tokens(ask(input_tokens=100_000))[0]]
+        ]
+
+
+async def test_what_is_in_hand_goes_back_when_the_limits_change(valkey_url):
+    async with limiter(valkey_url) as worker:
+        await come(worker, 60)  # a bucket that nobody knew begins empty
+        assert (await places_taken(worker))[1] > 0
+        other = ProviderLimits(requests_per_minute=599_999)
+        (await worker.reserve(ask(other))).give_back()
+
+        async def nothing_is_left():
+            return await places_taken(worker) == (0, 0)
+
+        await until(nothing_is_left)
+
+
+async def test_near_the_limit_nothing_is_in_hand(valkey_url):
+    tight = ProviderLimits(requests_per_minute=1_200)  # the bucket holds 18, and others want half of it
+    async with limiter(valkey_url) as worker:
+        asked = counted(worker._plane, "limit_reserve")
+        await asyncio.gather(*(come(worker, 15, limits=tight, seconds_apart=0.05) for _ in range(4)))
+        single = [call for _, calls in asked for call in calls if not call.is_in_hand]
+    assert len({call.id for call in single}) >= 30

@@ -54,7 +54,8 @@ class LimitPlace(Struct, frozen=True):
 class LimitCall(Struct, frozen=True):
     """A call that wants to start: what it will use, by our estimate, and what its turn depends on.
 
-    `first_output_tokens`: what a provider that looks at the call's own bound counts of its output when it comes in.
+    `first_output_tokens`: what a provider that looks at the call's own bound counts of its output when it comes in. `is_in_hand`: the
+    call has yet to come; granted only while there is plenty, else `busy`.
     """
 
     id: str
@@ -66,6 +67,7 @@ class LimitCall(Struct, frozen=True):
     input_tokens: int
     output_tokens: int
     first_output_tokens: int = 0
+    is_in_hand: bool = False
 
 
 class LimitAnswer(Struct, frozen=True):
@@ -105,7 +107,7 @@ class Limits:
         for call in calls:
             flat += (call.id, call.tenant, call.weight, call.priority, call.waited_ms)
             flat.append(-1 if call.longest_wait_ms is None else call.longest_wait_ms)
-            flat += (call.input_tokens, call.output_tokens, call.first_output_tokens)
+            flat += (call.input_tokens, call.output_tokens, call.first_output_tokens, int(call.is_in_hand))
         reply = await self._limit("limit_reserve", flat)
         return [
             LimitAnswer(

@@ -16,7 +16,11 @@
 -- theirs may come in between. Where no headers tell, each 429 within 20 s of the last counts as 1 % more used by others, which is
 -- forgotten over a minute.
 --
---   account   { at, open, not_before, shape, [1..4] = { balance, others, left, left_at, used, depth, expected, passed } }
+-- Grants in hand. While nobody waits, a worker may take grants for calls that have yet to come (limit_reserve.lua). What is in hand is
+-- no longer in the bucket and may start at any moment, so the bucket holds that much less meanwhile: both together are b at most, and
+-- no window admits more than before.
+--
+--   account   { at, open, not_before, shape, in_hand = amounts, [1..4] = { balance, others, left, left_at, used, depth, expected, passed } }
 --             at: plane ms of the balances; it may lie ahead by the horizon, when a call was granted ahead of its time
 --             used: what the provider must have counted of ours since it said what was left
 --             expected, passed: what should have been left, and over how many ms; not learned from as long as passed is not 0
@@ -94,12 +98,17 @@ local function set_rates(account)
   end
 end
 
+-- How much a bucket may hold now.
+local function room_of(account, kind)
+  return math.max(0, account.pace.burst[kind] - (account.in_hand and account.in_hand[kind] or 0))
+end
+
 -- Brings the balances up to a moment. What refunds have lifted above the bucket stays while somebody waits.
 local function refill(account, moment)
   local passed = math.max(0, moment - account.at)
-  for kind, burst in pairs(account.pace.burst) do
-    local bucket = account[kind]
-    local most = someone_waits and math.max(burst, bucket[BALANCE]) or burst
+  for kind in pairs(account.pace.burst) do
+    local bucket, room = account[kind], room_of(account, kind)
+    local most = someone_waits and math.max(room, bucket[BALANCE]) or room
     bucket[BALANCE] = math.min(most, bucket[BALANCE] + passed * account.pace.now[kind])
   end
   account.at = math.max(account.at, moment)
@@ -180,9 +189,9 @@ end
 
 -- Negative amounts give back. Places for requests never come back above the bucket: few do, and their window stays exact.
 local function take(account, amounts)
-  for kind, burst in pairs(account.pace.burst) do
+  for kind in pairs(account.pace.burst) do
     local balance = account[kind][BALANCE] - amounts[kind]
-    account[kind][BALANCE] = (someone_waits and kind ~= REQUESTS) and balance or math.min(balance, burst)
+    account[kind][BALANCE] = (someone_waits and kind ~= REQUESTS) and balance or math.min(balance, room_of(account, kind))
   end
 end
 
@@ -211,6 +220,7 @@ end
 
 local function copy_of(account)
   local copy = { at = account.at, open = account.open, not_before = account.not_before, pace = account.pace }
+  copy.in_hand = account.in_hand
   for kind in pairs(account.pace.burst) do
     copy[kind] = { unpack(account[kind]) }
   end

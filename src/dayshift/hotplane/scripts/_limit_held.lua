@@ -11,6 +11,8 @@
 -- returned   a confirmation that comes after all takes the amounts again, into debt if need be; so does a settlement.
 -- lapsed     a renewal takes the place again, above the limit if need be; a settlement still settles the amounts.
 --
+-- A grant in hand is one whose call has yet to come: it is that until it is confirmed, given back or returned.
+--
 -- A record is gone once it is settled, so the repetition of a telling that was lost changes nothing.
 
 local UNCONFIRMED_MS = 1000
@@ -37,7 +39,7 @@ local function forget(id)
   redis.call('ZREM', LIMIT_DUE .. LINE, id)
 end
 
--- A record is { state, credential, requests, tokens, input, output, first output }.
+-- A record is { state, credential, requests, tokens, input, output, first output, in hand }.
 local function charge(record, sign)
   local account = account_of(record[2])
   if account then
@@ -57,10 +59,25 @@ local function occupy(record, number)
   end
 end
 
+-- Takes into the hand, or out of it: for its call, or to be charged back.
+local function take_in_hand(record, is_in_hand)
+  local account = (record[8] or false) ~= is_in_hand and account_of(record[2])
+  record[8] = is_in_hand
+  if account then
+    local amounts = account.in_hand or { 0, 0, 0, 0 }
+    for kind = 1, KINDS do
+      amounts[kind] = math.max(0, amounts[kind] + (is_in_hand and 1 or -1) * record[2 + kind])
+    end
+    account.in_hand = amounts
+    dirty[record[2]] = true
+  end
+end
+
 local function lapse(id)
   local record = record_of(id)
   local state = record and record[1]
   if state == GRANTED then
+    take_in_hand(record, false)
     charge(record, -1)
   end
   if state == GRANTED or state == HELD then

@@ -26,6 +26,7 @@ local function confirm(id, ms)
   if record[1] == RETURNED or record[1] == LAPSED then
     occupy(record, 1)
   end
+  take_in_hand(record, false)
   record[1] = HELD
   keep(id, record, NOW + tonumber(ms))
   return true
@@ -66,6 +67,7 @@ end
 -- Ends a reservation: what was used of each bucket replaces what was reserved of it, in one step.
 local function finish(id, record, used)
   local account, state = account_of(record[2]), record[1]
+  take_in_hand(record, false)
   if account then
     local was_charged = state ~= RETURNED and 1 or 0
     local at_first = at_first_of(record[3], record[5], record[7])

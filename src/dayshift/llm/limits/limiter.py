@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from typing import Protocol
 
 from dayshift.domain import ids
@@ -14,6 +15,7 @@ from dayshift.hotplane import Plane, channels
 from dayshift.hotplane.limits import LimitPlace, line_of
 from dayshift.llm.limits.asks import Ask, Grant, Waiter
 from dayshift.llm.limits.estimates import Estimates
+from dayshift.llm.limits.in_hand import Hand
 from dayshift.llm.limits.line import Line
 from dayshift.llm.limits.reservation import Reservation
 from dayshift.llm.limits.telling import Telling
@@ -69,17 +71,23 @@ class Limiter:
     async def reserve(self, ask: Ask) -> Reservation:
         """Wait until the call may start. Raises `LimitBusy` when that takes longer than it may wait."""
         since_mono = monotonic_seconds()
-        self._numbers += 1
-        waiter = Waiter(ask, f"{self._session}.{self._numbers}", self._tokens(ask), since_mono)
+        waiter = Waiter(ask, self._name(), self._tokens(ask), since_mono)
         line = self._line(ask)
         if not ask.limits.are_known:
             return self._telling.begun(line, waiter, Grant(ask.credentials[0], is_shared=False), 0.0)
+        grant = line.at_once(waiter)
+        if grant is not None:
+            return self._telling.begun(line, waiter, grant, 0.0)
         try:
             grant = await line.wait(waiter)
         except asyncio.CancelledError:
             self._gone(line, waiter)
             raise
         return self._telling.begun(line, waiter, grant, monotonic_seconds() - since_mono)
+
+    def _name(self) -> str:
+        self._numbers += 1
+        return f"{self._session}.{self._numbers}"
 
     def _tokens(self, ask: Ask) -> tuple[int, int]:
         return self._estimates.tokens(ask.agent, ask.model, ask.input_tokens, ask.max_output_tokens)
@@ -100,7 +108,8 @@ class Limiter:
         if line is None:
             head = f"{self._worker_id}/{len(self._lines)}"
             place = LimitPlace(name, head, self._worker_id, ask.credentials, ask.limits)
-            line = Line(self._plane, place, estimate=self._tokens, not_wanted=self._not_wanted, emit=self._emit)
+            hand = Hand(self._plane, name=self._name, give_back=partial(self._telling.unused, name), emit=self._emit)
+            line = Line(self._plane, place, hand, estimate=self._tokens, not_wanted=self._not_wanted, emit=self._emit)
             line.alive_workers = self._alive_workers
             self._lines[name, ask.credentials] = line
         return line

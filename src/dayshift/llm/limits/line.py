@@ -17,6 +17,7 @@ from dayshift.domain.events import Event, Fault
 from dayshift.hotplane.limits import LimitAnswer, LimitPlace
 from dayshift.llm.limits.asking import Asked, call_of
 from dayshift.llm.limits.asks import Ask, Grant, LimitBusy, Waiter
+from dayshift.llm.limits.in_hand import Hand
 from dayshift.llm.limits.own_line import OwnLine
 from dayshift.llm.limits.share import Share
 
@@ -33,12 +34,14 @@ class Line:
         self,
         plane: Asked,
         place: LimitPlace,
+        hand: Hand,
         *,
         estimate: Callable[[Ask], tuple[int, int]],
         not_wanted: "Callable[[Line, Waiter, Grant], None]",
         emit: Callable[[Event], None],
     ) -> None:
         self._place = place
+        self._hand = hand
         self._estimate = estimate
         self._not_wanted = not_wanted
         self._emit = emit
@@ -63,11 +66,22 @@ class Line:
         """What this worker uses while the plane is away."""
         return self._share
 
+    @property
+    def is_short(self) -> bool:
+        """Whether somebody may be waiting for what a call gives back."""
+        return len(self._own) > 0 or self._asking is not None or self._place.limits.concurrent is not None
+
+    def at_once(self, waiter: Waiter) -> Grant | None:
+        """A grant that is in hand; None: the call has to wait for one."""
+        if waiter.ask.limits is not self._place.limits:
+            self._place = structs.replace(self._place, limits=waiter.ask.limits)
+        if len(self._own) or self._asking is not None:
+            return None
+        return self._hand.take(waiter, self._place)
+
     async def wait(self, waiter: Waiter) -> Grant:
         """Until it may start. Cancelled, it leaves the line, and gives back what it was granted meanwhile."""
         ask = waiter.ask
-        if ask.limits is not self._place.limits:
-            self._place = structs.replace(self._place, limits=ask.limits)
         longest = ask.longest_wait_seconds(waiter.since_mono)
         if longest is not None:
             self._refuse_if_busy(ask, longest)
@@ -97,6 +111,7 @@ class Line:
 
     async def close(self) -> None:
         """Ask no more; those who wait are refused."""
+        self._hand.empty()
         if self._timer is not None:
             self._timer.cancel()
         if self._asking is not None:
@@ -199,6 +214,7 @@ class Line:
                 self._refuse(waiter, answer.wait_ms / 1000)
             else:
                 wait_seconds = answer.wait_ms / 1000
+                self._hand.empty()
                 self._registered = waiter
                 self._told_mono = monotonic_seconds() + wait_seconds if answer.kind == "waits" else None
         settled = len(answers) - (wait_seconds is not None)

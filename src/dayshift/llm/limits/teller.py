@@ -35,20 +35,19 @@ class Teller:
         self._timer: asyncio.TimerHandle | None = None
         self._is_closing = False
 
-    def tell(self, line: str, telling: LimitTelling) -> None:
-        """Tell it soon."""
+    def tell(self, line: str, telling: LimitTelling, *, within_seconds: float = 0.0) -> None:
+        """Tell it as soon as that; what is told sooner takes it along."""
         self._confirmations.get(line, {}).pop(telling.name, None)
         untold = self._untold.setdefault(line, [])
         untold.append(telling)
         if len(untold) > MAX_KEPT:  # the plane is away for long: what is oldest lapses there by itself
             del untold[0]
-        self._begin()
+        self._begin_within(within_seconds)
 
     def confirm(self, line: str, reservation: str, lapse_ms: float) -> None:
         """Tell within a moment that a grant has arrived, or is still used."""
         self._confirmations.setdefault(line, {})[reservation] = lapse_ms
-        if self._timer is None and not self._is_closing:
-            self._timer = asyncio.get_running_loop().call_later(CONFIRM_WITHIN_SECONDS, self._begin)
+        self._begin_within(CONFIRM_WITHIN_SECONDS)
 
     async def close(self) -> None:
         """Tell what is left, once."""
@@ -58,6 +57,15 @@ class Teller:
         self._begin()
         if self._telling is not None:
             await self._telling
+
+    def _begin_within(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if seconds <= 0 or self._is_closing:
+            self._begin()
+        elif self._timer is None or self._timer.when() > loop.time() + seconds:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_later(seconds, self._begin, context=Context())
 
     def _begin(self) -> None:
         if self._telling is None or self._telling.done():

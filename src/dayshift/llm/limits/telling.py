@@ -16,6 +16,7 @@ LAPSE_UNCOUNTED_SECONDS = 900.0  # where nobody counts concurrent calls a reserv
 RENEWALS_A_LAPSE = 3
 REFUSED_SECONDS = 0.5
 HEARD_APART_SECONDS = 0.25
+SETTLE_WITHIN_SECONDS = 0.05  # while nobody here waits for it
 
 
 class Telling:
@@ -51,6 +52,10 @@ class Telling:
     def given_back(self, reservation: Reservation) -> None:
         """The call was never sent."""
         self._ends(reservation, LimitTelling("b", reservation.waiter.id), 0, 0, 0)
+
+    def unused(self, line: str, reservation: str) -> None:
+        """No call came for what was granted."""
+        self._teller.tell(line, LimitTelling("b", reservation))
 
     def refused(self, reservation: Reservation, retry_after_seconds: float | None) -> None:
         """The provider answered 429."""
@@ -95,6 +100,6 @@ class Telling:
         line.open_calls[credential] -= 1
         if reservation.grant.is_shared:
             self._open.pop(reservation.waiter.id, None)
-            self._teller.tell(line.name, telling)
+            self._teller.tell(line.name, telling, within_seconds=0.0 if line.is_short else SETTLE_WITHIN_SECONDS)
         else:
             line.share.settle(reservation.waiter, credential, requests, used_in, used_out)
