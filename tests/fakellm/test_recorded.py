@@ -22,6 +22,7 @@ RECORDED = {
 PATHS = {
     "https://api.openai.com/v1/chat/completions": "/v1/chat/completions",
     "https://api.openai.com/v1/responses": "/v1/responses",
+    "https://api.openai.com/v1/embeddings": "/v1/embeddings",
     "https://api.anthropic.com/v1/messages": "/v1/messages",
 }
 # Sent by some models or by newer dates only; an answer without them is as true as one with them.

@@ -33,7 +33,7 @@ def test_a_bad_call_gets_400_in_the_providers_shape(fake, path, body, shown):
 
 
 def test_unknown_paths_and_methods(fake):
-    assert fake.http.post("/v1/embeddings", json={}).status_code == 404
+    assert fake.http.post("/v1/moderations", json={}).status_code == 404
     assert fake.http.get("/").json()["error"]["type"] == "invalid_request_error"
     assert fake.http.get("/v1/chat/completions").status_code == 405
     assert fake.http.get("/_fake/nothing").status_code == 404

@@ -1,5 +1,6 @@
 """An agent that asks a provider through `ctx.openai()`: what it consumed is told, and a cancel aborts the request."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -71,6 +72,21 @@ async def test_a_call_without_an_sdk_is_journaled_too(house, provider):
     assert bytes(task.output).endswith(b' of list"')
     assert [call["n_received"] for call in provider.calls()] == [1]
     assert [effect.kind for effect in await house.ledger.effects.of_task(task.id)] == ["llm"]
+
+
+async def test_embeddings_are_recorded_priced_and_given_again(house, provider):
+    price = PriceSettings(input_usd_per_million=500_000)
+    house.settings = replace(house.settings, prices={"openai/text-embedding-3-small": price})
+    async with working(house):
+        task = await house.finished(await house.submit("embeds", texts=["one", "another", "one"]))
+    one, another, again = msgspec.json.decode(task.output)
+    assert (task.status, task.attempt) == (Status.SUCCEEDED, 2)
+    assert (len(one), one == again, one == another) == (4, True, False)
+    assert [(call["path"], call["n_received"]) for call in provider.calls()] == [("/v1/embeddings", 1)]
+    [effect] = await house.ledger.effects.of_task(task.id)
+    assert (effect.kind, effect.name) == ("llm", "embeddings text-embedding-3-small")
+    assert (effect.usage.input_tokens, effect.usage.output_tokens) == (4, 0)
+    assert task.usage.cost_usd == pytest.approx(2.0)
 
 
 async def test_a_key_whose_variable_is_missing_ends_the_task_and_is_named(house, provider, monkeypatch):

@@ -75,7 +75,7 @@ class Meter:
         reserves = account.limit.reserves_output
         if reserves is None:
             reserves = family == "openai"
-        reserved = (prompt.max_tokens or ESTIMATED_OUTPUT_TOKENS) if reserves else 0
+        reserved = (prompt.max_tokens or ESTIMATED_OUTPUT_TOKENS) if reserves and prompt.has_output else 0
         refusal = account.admit(_amounts(1, input_tokens, reserved), now)
         if refusal is not None:
             self.books.add(account, prompt.model, now, **{f"refused_{refusal.kind}": 1})

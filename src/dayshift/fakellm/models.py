@@ -4,7 +4,7 @@ from typing import Any
 
 from dayshift.fakellm.exchange import Reply, Request, json_reply
 
-NAMES = ("gpt-4o-mini", "gpt-4.1-mini", "gpt-5", "claude-sonnet-5", "claude-opus-4-8")
+NAMES = ("gpt-4o-mini", "gpt-4.1-mini", "gpt-5", "text-embedding-3-small", "claude-sonnet-5", "claude-opus-4-8")
 CREATED_UNIX = 1_735_689_600
 CREATED_TEXT = "2025-01-01T00:00:00Z"
 

@@ -20,7 +20,9 @@ class CallError(Exception):
 
 
 class Prompt(msgspec.Struct):
-    """A call, without the dialect it came in. `turn` is the number of its answer in the conversation, from 1."""
+    """A call, without the dialect it came in. `turn` is the number of its answer in the conversation, from 1. `has_output`: tokens are
+    generated for it.
+    """
 
     model: str
     texts: list[str]
@@ -31,6 +33,7 @@ class Prompt(msgspec.Struct):
     body: Json
     turn: int = 1
     counted_tokens: int = 0
+    has_output: bool = True
 
     @property
     def whole_text(self) -> str:

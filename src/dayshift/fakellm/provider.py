@@ -103,8 +103,8 @@ class Provider:
         admission.output_tokens = answer.output_tokens
         moments = self._moments(active, rule, answer.output_tokens)
         headers = {dialect.request_id_header: idents.request_id()}
-        if prompt.stream:
-            reply = Reply(200, make_frames=lambda: dialect.frames(answer, prompt), moments=moments)
+        if prompt.stream and (frames := dialect.frames) is not None:
+            reply = Reply(200, make_frames=lambda: frames(answer, prompt), moments=moments)
         else:
             body = msgspec.json.encode(dialect.whole(answer, prompt))
             reply = Reply(200, body, moments=Moments(moments.last_seconds, moments.last_seconds))
@@ -115,6 +115,8 @@ class Provider:
         return reply
 
     def _answer(self, prompt: Prompt, rule: Rule) -> Answer:
+        if not prompt.has_output:
+            return Answer(prompt.model, "", [], prompt.count_tokens(), 0, "stop")
         return make_answer(
             model=prompt.model,
             text=self._text(prompt, rule),

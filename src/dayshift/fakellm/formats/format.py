@@ -24,7 +24,8 @@ class Format(msgspec.Struct, frozen=True):
 
     read: Callable[[dict[str, Any]], Prompt]
     whole: Callable[[Answer, Prompt], dict[str, Any]]
-    frames: Callable[[Answer, Prompt], Frames]
+    frames: Callable[[Answer, Prompt], Frames] | None
+    """None: an answer is never streamed."""
     error: Callable[[int, str, str | None, str], dict[str, Any]]
     """(status, message, param, request id) -> the error's body."""
     request_id_header: str
