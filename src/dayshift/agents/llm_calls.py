@@ -156,11 +156,11 @@ class LlmCalls:
 
     async def record(self, draft: Draft, answer: Answer, usage: CallUsage) -> Answer:
         paid = self._ended(draft, usage)
-        return _answer_in(await self._effects.written(self._record(draft, answer, paid)))
+        return _standing(draft, answer, await self._effects.written(self._record(draft, answer, paid)))
 
     def record_here(self, draft: Draft, answer: Answer, usage: CallUsage) -> Answer:
         paid = self._ended(draft, usage)
-        return _answer_in(self._effects.wait_for(self._record(draft, answer, paid)))
+        return _standing(draft, answer, self._effects.wait_for(self._record(draft, answer, paid)))
 
     async def _record(self, draft: Draft, answer: Answer, paid: CallUsage) -> Effect:
         kept, journal = answers.encode(answer), self._effects.journal
@@ -247,6 +247,11 @@ def _call_of(question: Question) -> Call:
         digests=question.digests,
         asked=question.asked,
     )
+
+
+def _standing(draft: Draft, answer: Answer, effect: Effect) -> Answer:
+    """What was recorded now, or what another attempt had recorded before."""
+    return answer if effect.id == draft.id else _answer_in(effect)
 
 
 def _answer_in(effect: Effect) -> Answer:

@@ -78,6 +78,13 @@ class Incoming(Struct, kw_only=True):
     response: Any = None
     rest: Any = None
     is_over: bool = False
+    _usage: CallUsage | None = None
+
+    def usage(self, api: Format) -> CallUsage:
+        """What a whole answer says that it used."""
+        if self._usage is None:
+            self._usage = api.usage_of(self.body)
+        return self._usage
 
     def verdict(self, api: Format) -> Verdict:
         """What it means: a whole answer, or a stream as far as nobody has seen it."""

@@ -250,7 +250,7 @@ class OneTarget:
             return Reply(incoming)
         settle = _Settlement(self._of, turn, self._priced)
         if incoming.opening is None:
-            settle(self._call.api.usage_of(incoming.body), False)
+            settle(incoming.usage(self._call.api), False)
         return Reply(
             incoming,
             price=self._priced,

@@ -5,7 +5,7 @@ import, with transports of their own, or with mounts. Outside of tasks the choic
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from dayshift.llm.capture.addresses import Addresses
 from dayshift.llm.capture.answers import Answer, kept_headers
 from dayshift.llm.capture.core import Recorder, current_recorder, is_retry
-from dayshift.llm.capture.sending import AsyncSender, PlainSender, without_packing
+from dayshift.llm.capture.sending import AsyncSender, PlainSender, by_name, headers_of, without_packing
 from dayshift.llm.capture.streams import AsyncStream, CutStream, PlainStream
 from dayshift.llm.exchange import Incoming, LlmCall, NoAnswer, Reply
 from dayshift.llm.formats import Format
@@ -81,9 +81,9 @@ class _Transport:
         self._recorder = recorder
         self._addresses = addresses
 
-    def _heard(self, request: Any, question: Question | None) -> Question | None:
+    def _heard(self, headers: Mapping[str, str], question: Question | None) -> Question | None:
         """The question, once the journal knows whether it is the one that an SDK asks again."""
-        if question is not None and is_retry(request.headers):
+        if question is not None and is_retry(headers):
             self._recorder.retract(question)
         return question
 
@@ -108,21 +108,22 @@ class _Transport:
         return made
 
     def _streaming(self, incoming: Incoming, stream: Any) -> Any:
-        extensions = {} if incoming.response is None else incoming.response.extensions
-        headers = without_packing(incoming.headers)
-        return self.library.Response(incoming.status, headers=headers, stream=stream, extensions=extensions)
+        return self.library.Response(incoming.status, headers=without_packing(incoming.headers), stream=stream)
 
 
 class _AsyncTransport(_Transport):
     async def handle_async_request(self, request: Any) -> Any:
         called = self._addresses.call_of(request.method, request.url)
-        question = None if called is None else self._heard(request, await _read_beside(called[1], request))
-        if called is None or question is None:
+        if called is None:
+            return await self._inner.handle_async_request(request)
+        headers = by_name(headers_of(request))
+        question = self._heard(headers, await _read_beside(called[1], headers, await request.aread()))
+        if question is None:
             return await self._inner.handle_async_request(request)
         kept = await self._recorder.take(question)
         if kept is not None:
             return self._replayed(kept, request)
-        return await self._ask(request, _call(request, *called, question))
+        return await self._ask(request, _call(request, headers, *called, question))
 
     async def _ask(self, request: Any, call: LlmCall) -> Any:
         question = call.question
@@ -138,7 +139,7 @@ class _AsyncTransport(_Transport):
             return self._streaming(reply.incoming, self.async_stream(self._recorder, draft, call.api, reply, again))
         if not _is_success(reply.incoming):
             return self._refused(draft, reply.incoming, request)
-        usage = reply.priced(call.api.usage_of(reply.incoming.body))
+        usage = reply.priced(reply.incoming.usage(call.api))
         return self._replayed(await self._recorder.record(draft, _answer(reply.incoming), usage), request)
 
     async def _again(self, call: LlmCall, sender: AsyncSender, broken: Reply) -> Reply | None:
@@ -155,13 +156,16 @@ class _AsyncTransport(_Transport):
 class _PlainTransport(_Transport):
     def handle_request(self, request: Any) -> Any:
         called = self._addresses.call_of(request.method, request.url)
-        question = None if called is None else self._heard(request, _read(called[1], request.headers, request.read()))
-        if called is None or question is None:
+        if called is None:
+            return self._inner.handle_request(request)
+        headers = by_name(headers_of(request))
+        question = self._heard(headers, _read(called[1], headers, request.read()))
+        if question is None:
             return self._inner.handle_request(request)
         kept = self._recorder.take_here(question)
         if kept is not None:
             return self._replayed(kept, request)
-        return self._ask(request, _call(request, *called, question))
+        return self._ask(request, _call(request, headers, *called, question))
 
     def _ask(self, request: Any, call: LlmCall) -> Any:
         question = call.question
@@ -177,7 +181,7 @@ class _PlainTransport(_Transport):
             return self._streaming(reply.incoming, self.plain_stream(self._recorder, draft, call.api, reply, again))
         if not _is_success(reply.incoming):
             return self._refused(draft, reply.incoming, request)
-        usage = reply.priced(call.api.usage_of(reply.incoming.body))
+        usage = reply.priced(reply.incoming.usage(call.api))
         return self._replayed(self._recorder.record_here(draft, _answer(reply.incoming), usage), request)
 
     def _again(self, call: LlmCall, sender: PlainSender, broken: Reply) -> Reply | None:
@@ -191,13 +195,13 @@ class _PlainTransport(_Transport):
         return reply if reply.incoming.opening is not None else None
 
 
-def _call(request: Any, provider: str, api: Format, question: Question) -> LlmCall:
+def _call(request: Any, headers: Mapping[str, str], provider: str, api: Format, question: Question) -> LlmCall:
     return LlmCall(
         provider=provider,
         api=api,
         question=question,
         url=str(request.url),
-        headers=request.headers,
+        headers=headers,
         body=request.content,
     )
 
@@ -210,16 +214,15 @@ def _is_success(incoming: Incoming) -> bool:
     return 200 <= incoming.status < 300
 
 
-def _read(api: Format, headers: Any, body: bytes) -> Question | None:
+def _read(api: Format, headers: Mapping[str, str], body: bytes) -> Question | None:
     try:
         return question_of(api, headers, body)
     except NotAQuestion:
         return None
 
 
-async def _read_beside(api: Format, request: Any) -> Question | None:
+async def _read_beside(api: Format, headers: Mapping[str, str], body: bytes) -> Question | None:
     """A long prompt takes milliseconds to read and to digest: in a thread, beside the other agents of this loop."""
-    body = await request.aread()
     if len(body) < LONG_BYTES:
-        return _read(api, request.headers, body)
-    return await asyncio.to_thread(_read, api, request.headers, body)
+        return _read(api, headers, body)
+    return await asyncio.to_thread(_read, api, headers, body)

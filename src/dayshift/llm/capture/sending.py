@@ -48,10 +48,11 @@ class AsyncSender:
         streams = self._call.question.streams
         async with asyncio.timeout(first_token_seconds if streams else None):
             response = await self._transport.handle_async_request(request)
-            if not _is_streamed(self._call, response):
-                body = await self._whole(unpacked(self._library, response))
-                return Incoming(status=response.status_code, headers=headers_of(response), body=body, response=response)
-            return await self._opened(response)
+            headers = headers_of(response)
+            reading = unpacked(self._library, response, headers)
+            if not streams or not is_streamed(response.status_code, headers):
+                return Incoming(status=response.status_code, headers=headers, body=await self._whole(reading))
+            return await self._opened(response.status_code, headers, reading)
 
     async def _whole(self, reading: Any) -> bytes:
         pieces = _Pieces(self._library, self._request)
@@ -62,12 +63,9 @@ class AsyncSender:
             await reading.aclose()
         return pieces.joined()
 
-    async def _opened(self, response: Any) -> Incoming:
-        opening, reading = Opening(self._call.api), unpacked(self._library, response)
-        rest = reading.aiter_bytes()
-        incoming = Incoming(
-            status=response.status_code, headers=headers_of(response), opening=opening, response=reading, rest=rest
-        )
+    async def _opened(self, status: int, headers: Headers, reading: Any) -> Incoming:
+        opening, rest = Opening(self._call.api), reading.aiter_bytes()
+        incoming = Incoming(status=status, headers=headers, opening=opening, response=reading, rest=rest)
         try:
             async for received in rest:
                 if opening.feed(received) and opening.is_good:
@@ -97,11 +95,13 @@ class PlainSender:
         try:
             with sending():
                 response = self._transport.handle_request(request)
-                if _is_streamed(self._call, response):
-                    return self._opened(response, None if patience is None else began + patience.first_token_seconds)
+                status, headers = response.status_code, headers_of(response)
+                reading = unpacked(self._library, response, headers)
+                if self._call.question.streams and is_streamed(status, headers):
+                    ends_mono = None if patience is None else began + patience.first_token_seconds
+                    return self._opened(status, headers, reading, ends_mono)
                 ends_mono = None if patience is None else began + patience.total_seconds
-                body = self._whole(unpacked(self._library, response), ends_mono)
-                return Incoming(status=response.status_code, headers=headers_of(response), body=body, response=response)
+                return Incoming(status=status, headers=headers, body=self._whole(reading, ends_mono))
         except self._library.RequestError as error:
             raise NoAnswer(error) from error
         except StreamTooLong as error:
@@ -122,12 +122,9 @@ class PlainSender:
         if ends_mono is not None and clock.monotonic_seconds() > ends_mono:
             raise self._library.ReadTimeout("the provider did not answer in time", request=self._request)
 
-    def _opened(self, response: Any, ends_mono: float | None) -> Incoming:
-        opening, reading = Opening(self._call.api), unpacked(self._library, response)
-        rest = reading.iter_bytes()
-        incoming = Incoming(
-            status=response.status_code, headers=headers_of(response), opening=opening, response=reading, rest=rest
-        )
+    def _opened(self, status: int, headers: Headers, reading: Any, ends_mono: float | None) -> Incoming:
+        opening, rest = Opening(self._call.api), reading.iter_bytes()
+        incoming = Incoming(status=status, headers=headers, opening=opening, response=reading, rest=rest)
         try:
             for received in rest:
                 if opening.feed(received) and opening.is_good:
@@ -206,15 +203,44 @@ def _shorter(one: float | None, other: float) -> float:
     return other if one is None else min(one, other)
 
 
-def headers_of(response: Any) -> Headers:
-    """All that the provider said."""
-    said: Headers = response.headers.multi_items()
-    return said
+def headers_of(message: Any) -> Headers:
+    """All that was said, in the order in which it was; names in lower case."""
+    encoding = message.headers.encoding  # once: the library looks all of them through for it
+    return [(name.decode(encoding).lower(), value.decode(encoding)) for name, value in message.headers.raw]
 
 
-def unpacked(library: Any, response: Any) -> Any:
-    """The same response for ourselves, so that the library undoes its encoding."""
-    return library.Response(response.status_code, headers=response.headers, stream=response.stream)
+def by_name(headers: Headers) -> dict[str, str]:
+    """The same to be looked up; of a name that was said twice, both values."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+class _AsItCame:
+    """A response whose body has no encoding to be undone: its pieces, without a response of the library's around them."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def aiter_bytes(self) -> Any:
+        return aiter(self._stream)
+
+    def iter_bytes(self) -> Any:
+        return iter(self._stream)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def unpacked(library: Any, response: Any, headers: Headers) -> Any:
+    """The same response for ourselves, so that its encoding is undone."""
+    if any(name == "content-encoding" for name, _ in headers):
+        return library.Response(response.status_code, headers=response.headers, stream=response.stream)
+    return _AsItCame(response.stream)
 
 
 def without_packing(headers: Headers) -> Headers:
@@ -222,7 +248,7 @@ def without_packing(headers: Headers) -> Headers:
     return [(name, value) for name, value in headers if name.lower() not in _PACKING]
 
 
-def _is_streamed(call: LlmCall, response: Any) -> bool:
+def is_streamed(status: int, headers: Headers) -> bool:
     """A provider may answer in one piece although it was asked for a stream."""
-    is_whole = response.headers.get("content-type", "").startswith(("application/json", "text/html"))
-    return call.question.streams and response.status_code == 200 and not is_whole
+    is_whole = by_name(headers).get("content-type", "").startswith(("application/json", "text/html"))
+    return status == 200 and not is_whole
