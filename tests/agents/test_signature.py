@@ -9,6 +9,7 @@ import pydantic
 import pytest
 
 from dayshift import Context
+from dayshift.agents.shapes import shape_of
 from dayshift.agents.signature import Signature
 from dayshift.domain.errors import InvalidInput, WrongUse
 
@@ -109,6 +110,24 @@ def test_a_misfit_is_invalid_input_with_its_path(data, path):
     with pytest.raises(InvalidInput) as caught:
         Signature("a", f).decode(data)
     assert caught.value.errors[0].path == path
+
+
+def test_a_misfit_of_a_few_values_is_told_with_the_few():
+    def f(line: dict[str, list[Literal["red", "green"]]], colour: Colour | None = None): ...
+
+    for data, choices in (
+        (b'{"line": {"a": ["pink"]}}', '"green" or "red"'),
+        (b'{"line": {}, "colour": "pink"}', '"red"'),
+    ):
+        with pytest.raises(InvalidInput, match="does not fit agent a") as caught:
+            Signature("a", f).decode(data)
+        assert f"'pink', expected {choices}" in caught.value.errors[0].message
+        assert caught.value.errors[0].message in caught.value.message
+
+
+def test_a_result_of_a_step_that_is_none_of_a_few_is_told_with_the_few():
+    with pytest.raises(msgspec.ValidationError, match='expected "green" or "red"'):
+        shape_of(list[Literal["red", "green"]]).decode(b'["pink"]')
 
 
 def test_one_parameter_takes_its_bare_value():

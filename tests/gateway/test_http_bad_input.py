@@ -116,6 +116,25 @@ async def test_a_bad_request_is_a_problem(http, asked, headers, status, code):
 
 
 @pytest.mark.parametrize(
+    ("asked", "sent", "path", "choices"),
+    [
+        ("POST /v1/tasks", {**GOOD, "on_busy": "explode"}, "on_busy", ("enqueue", "interrupt", "reject")),
+        ("POST /v1/tasks/batch", {"tasks": [{**GOOD, "on_busy": "x"}]}, "tasks[0].on_busy", ("enqueue", "reject")),
+        ("POST /v1/keys", {"tenant": "a", "scopes": ["read", "write"]}, "scopes[1]", ("admin", "read", "submit")),
+        ("GET /v1/tasks?status=lost", None, "status", ("queued", "running", "waiting", "succeeded", "cancelled")),
+        ("GET /v1/conversations/c?order=up", None, "order", ("asc", "desc")),
+    ],
+)
+async def test_of_a_value_that_is_none_of_a_few_the_few_are_told(http, asked, sent, path, choices):
+    method, where = asked.split()
+    answer = (await http.request(method, where, json=sent)).json()
+    error = (answer if "errors" in answer else answer["data"][0])["errors"][0]
+    assert error["path"] == path
+    assert all(f'"{choice}"' in error["message"] for choice in choices)
+    assert " - at " not in error["message"]
+
+
+@pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
         ("PUT", "/v1/tasks", "GET, HEAD, POST"),

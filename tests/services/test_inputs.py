@@ -1,6 +1,8 @@
 """What a request may say: each fault has its path, and nothing unfit reaches a row."""
 
+import enum
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import msgspec
 import pytest
@@ -129,6 +131,23 @@ def test_what_fails_the_schema_is_told_by_path_and_shortly() -> None:
     (fault,) = caught.value.errors
     assert fault.path == "input.items[1]"
     assert len(fault.message) < 400
+
+
+class Speed(enum.Enum):
+    SLOW = "slow"
+    FAST = "fast"
+
+
+def test_a_value_that_is_none_of_a_few_is_told_with_the_few_also_where_there_may_be_none() -> None:
+    for hint in (Speed, Speed | None, Literal["slow", "fast"], Literal["slow", "fast"] | None):
+        (shape,), definitions = msgspec.json.schema_components([hint], ref_template="#/$defs/{name}")
+        with pytest.raises(InvalidInput) as caught:
+            schema({"type": "object", "properties": {"speed": shape}, "$defs": definitions}).normalised(
+                {"speed": "up"}, b""
+            )
+        (fault,) = caught.value.errors
+        assert fault.path == "input.speed"
+        assert all(f'"{word}"' in fault.message for word in ("up", "slow", "fast"))
 
 
 def test_a_schema_that_points_elsewhere_is_refused_not_fetched() -> None:

@@ -46,7 +46,13 @@ async def refused(store: SettingsStore, path: str, value: object) -> str:
         ),
         ("models.smart", {"targets": ["openai/a"], "when_unavailable": ["fallback", "fallback"]}, "the same twice"),
         ("models.smart", {"targets": ["openai/a"], "when_unavailable": ["cached"]}, "set cache"),
-        ("models.smart", {"targets": ["openai/a"], "when_unavailable": ["hope"]}, "when_unavailable"),
+        (
+            "models.smart",
+            {"targets": ["openai/a"], "when_unavailable": ["hope"]},
+            'Expected "cached", "fail", "fallback" or "park", got ["hope"]',
+        ),
+        ("agents.a.budget.on_breach", "stop", 'agents.a.budget.on_breach: Expected "approval" or "fail", got "stop"'),
+        ("providers.own", {**OWN, "format": "opnai"}, 'providers.own.format: Expected "anthropic" or "openai"'),
         ("providers.own", {"format": "openai"}, "providers.own: needs base_url"),
         ("providers.own", {"base_url": "http://127.0.0.1:9"}, "providers.own: needs format"),
         ("providers.own", {**OWN, "base_url": "ftp://x"}, "providers.own.base_url"),
@@ -85,6 +91,7 @@ async def test_a_provider_that_a_model_names_cannot_be_taken_away(store: Setting
         ("providers", {"openai": {"api_key": {"value": KEY}}}),
         ("providers", KEY),
         ("providers.openai.base_url", KEY),
+        ("providers.openai.format", KEY),
     ],
 )
 async def test_a_key_is_neither_stored_nor_told(store: SettingsStore, path: str, value: object):

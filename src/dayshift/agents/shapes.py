@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from dayshift.domain.choices import with_choices
+
 REF_TEMPLATE = "#/$defs/{name}"
 
 
@@ -29,7 +31,10 @@ class Shape(Struct, frozen=True):
 
     def decode(self, data: bytes) -> Any:
         """The agent's value in JSON. Raises msgspec.MsgspecError when it does not fit."""
-        value = msgspec.json.decode(data, type=self.field_type)
+        try:
+            value = msgspec.json.decode(data, type=self.field_type)
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(with_choices(str(error), self.field_type)) from None
         return value if self.finish is None else self.finish(value)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from dayshift.agents.context import Context
 from dayshift.agents.shapes import NoSchema, Shape, shape_of
+from dayshift.domain.choices import with_choices
 from dayshift.domain.errors import FieldError, InvalidInput, WrongUse
 
 CONTEXT_NAME = "ctx"
@@ -31,7 +32,8 @@ class Signature:
             self._check(parameter, hints)
         self._shapes = {p.name: self._shape(p.name, hints.get(p.name, Any)) for p in self._parameters}
         self._finishers = {name: shape.finish for name, shape in self._shapes.items() if shape.finish is not None}
-        self._decoder = msgspec.json.Decoder(self._input_type())
+        self._input_type = self._make_input_type()
+        self._decoder = msgspec.json.Decoder(self._input_type)
         self.input_schema = msgspec.json.encode(self._make_input_schema())
         self.output_schema = msgspec.json.encode(self._make_output_schema(hints.get("return", Any)))
 
@@ -46,7 +48,8 @@ class Signature:
                 else:
                     arguments[name] = self._finish(name, finish, arguments[name])
         except msgspec.MsgspecError as error:
-            raise InvalidInput(f"the input does not fit agent {self._agent}: {error}", [_fault(error)]) from None
+            said = with_choices(str(error), self._input_type)
+            raise InvalidInput(f"the input does not fit agent {self._agent}: {said}", [_fault(said)]) from None
         return arguments
 
     def _wrapped(self, data: bytes) -> bytes:
@@ -87,7 +90,7 @@ class Signature:
                 f"agent {self._agent}, {place}: no JSON Schema can be made of {_spell(hint)} ({reason}); {_CURE}"
             ) from reason
 
-    def _input_type(self) -> Any:
+    def _make_input_type(self) -> Any:
         fields = [_field(parameter, self._shapes[parameter.name]) for parameter in self._parameters]
         return msgspec.defstruct("Input", fields, kw_only=True, forbid_unknown_fields=True)
 
@@ -137,9 +140,9 @@ def _field(parameter: inspect.Parameter, shape: Shape) -> Any:
     return (parameter.name, shape.field_type, msgspec.field(default_factory=lambda: parameter.default))
 
 
-def _fault(error: Exception) -> FieldError:
+def _fault(said: str) -> FieldError:
     """Msgspec says "... - at `$.items[2].name`"; a fault's path begins at `input`."""
-    message, _, place = str(error).partition(" - at `$")
+    message, _, place = said.partition(" - at `$")
     return FieldError(path="input" + place.rstrip("`"), message=message)
 
 

@@ -5,17 +5,18 @@ from typing import TypeVar
 
 import msgspec
 
+from dayshift.domain.choices import with_choices
 from dayshift.domain.errors import FieldError, InvalidInput
 
 Shape = TypeVar("Shape")
 
-_AT = re.compile(r"(?P<message>.*?)(?: - at `(?P<kind>key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)
+_AT = re.compile(r"(?P<message>.*?)(?: - at `(?:key` in `)?\$(?P<path>[^`]*)`)?", re.DOTALL)
 _FIELD = re.compile(r"(?:unknown|required) field `(?P<name>[^`]*)`")
 
 
-def dotted(error: msgspec.ValidationError, inside: str = "") -> FieldError:
-    """The fault that msgspec found; `inside` is the path of the value that was being read."""
-    found = _AT.fullmatch(str(error))
+def dotted(error: msgspec.ValidationError, shape: type, inside: str = "") -> FieldError:
+    """The fault that msgspec found where it read `shape`; `inside` is the path of the value that was being read."""
+    found = _AT.fullmatch(with_choices(str(error), shape))
     assert found is not None  # the pattern's parts are optional: it fits any text
     message: str = found["message"]
     path = (found["path"] or "").replace("[...]", "[]").lstrip(".")
@@ -49,4 +50,4 @@ def typed(raw: bytes, shape: type[Shape], inside: str = "") -> Shape:
     try:
         return msgspec.json.decode(raw, type=shape)
     except msgspec.ValidationError as error:
-        raise invalid(dotted(error, inside)) from None
+        raise invalid(dotted(error, shape, inside)) from None

@@ -83,7 +83,7 @@ class Request:
         try:
             return msgspec.convert(values, shape, strict=False)
         except msgspec.ValidationError as error:
-            fault = dotted(error)
+            fault = dotted(error, shape)
             raise _wrong_query(fault.path, fault.message) from None
 
     def base_url(self) -> str:

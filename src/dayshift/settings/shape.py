@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from dayshift.domain.choices import with_choices
 from dayshift.domain.errors import FieldError, InvalidInput
 from dayshift.domain.provider_settings import ProviderSettings
 from dayshift.domain.settings import Settings, TenantSettings, to_builtins
@@ -99,13 +100,19 @@ def _faults_in(value: Any, expected: Any, path: Path) -> Iterator[tuple[Path, Fi
         try:
             msgspec.convert(value, expected)
         except (msgspec.ValidationError, RecursionError) as error:
-            reason = str(error).split(" - at `")[0].split(", got `")[0]
+            reason = _reason(str(error), expected)
             yield (
                 path,
                 FieldError(
                     canonical(path), SECRETS_CURE if "api_key" in path else f"{reason}, got {_shown(value, path)}"
                 ),
             )
+
+
+def _reason(message: str, expected: Any) -> str:
+    """What msgspec says, without the value that it quotes: whether that may be shown is for others to decide."""
+    reason = with_choices(message, expected).split(" - at `")[0].split(", got `")[0]
+    return f"Expected {reason.rpartition(', expected ')[2]}" if reason.startswith("Invalid enum value") else reason
 
 
 def _faults_in_struct(value: Any, expected: type, path: Path) -> Iterator[tuple[Path, FieldError]]:

@@ -50,10 +50,20 @@ class InputSchema:
     def _listed(self, value: Any) -> list[FieldError]:
         faults = []
         for error in self._validator.iter_errors(value):
-            faults.append(FieldError(_path_text(error.instance_path), shortened(error.message)))
+            faults.append(FieldError(_path_text(error.instance_path), shortened(_message(error))))
             if len(faults) == _MOST_ERRORS:
                 break
         return faults
+
+
+def _message(error: jsonschema_rs.ValidationError) -> str:
+    """What is wrong; of a value that may be one of several things, why it is none of them: `X | None` says so little else."""
+    branches = getattr(error.kind, "context", None) or ()
+    reasons = [one for branch in branches for one in branch]
+    if not reasons or any(one.instance_path != error.instance_path for one in reasons):
+        message: str = error.message
+        return message
+    return ", and ".join(dict.fromkeys(_message(one) for one in reasons))
 
 
 @lru_cache(maxsize=1_000)
