@@ -19,6 +19,19 @@ async def pay(log: str) -> str:
     raise KeyboardInterrupt  # the attempt ends amid the tool, as with the end of its process
 
 
+@tool(idempotent=False)
+async def pays_slowly(log: str) -> str:
+    note(log, "paid")
+    await asyncio.sleep(60)  # in which the process is killed
+    return "receipt 7"
+
+
+@agent
+async def pays(log: str) -> str:
+    note(log, "begins")
+    return await pays_slowly(log)
+
+
 async def ask(question: str, **more: object) -> str:
     async with AsyncOpenAI() as client:
         return (await client.responses.create(model="m", input=question, **more)).output_text

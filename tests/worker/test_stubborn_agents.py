@@ -11,6 +11,7 @@ from dayshift.domain.task import Status
 from dayshift.journal.results import pack
 from tests.fakellm.process import fake_provider
 from tests.worker.house import TENANT, until, working
+from tests.worker.test_lost_leases import until_listed
 
 
 @pytest.fixture
@@ -37,6 +38,46 @@ async def test_an_unknown_outcome_makes_a_dead_letter_though_the_agent_goes_on(h
     [effect] = await house.ledger.effects.of_task(task.id)
     assert (effect.status, effect.attempt, effect.replayed_by) == (EffectStatus.UNKNOWN, 1, None)
     assert f"/v1/tasks/{task.id}/effects/{effect.id}/resolve" in task.error.message
+
+
+async def test_an_outcome_that_nobody_knows_stays_unknown_however_often_the_task_is_retried(house, provider, log):
+    """After a kill amid the tool: each retry asks for the same word of a person, and does nothing."""
+    worker = house.start_process()
+    try:
+        await until_listed(house, 1)
+        task_id = await house.submit("pays", log=str(log))
+        await until(lambda: log.exists() and "paid" in log.read_text())
+        [row] = await house.ledger.workers.list()
+    finally:
+        worker.kill()
+        worker.wait()
+    await house.services.rescue.rescue_worker(row.id, "killed")
+    async with working(house):
+        for attempt in (2, 3, 4):
+            task = await house.finished(task_id)
+            assert (task.status, task.error.code, task.attempt) == (Status.FAILED, "unknown_outcome", attempt)
+            assert "was begun in attempt 1" in task.error.message
+            [effect] = await house.ledger.effects.of_task(task_id)
+            assert (effect.status, effect.attempt, effect.replayed_by) == (EffectStatus.UNKNOWN, 1, None)
+            if attempt == 4:
+                await house.ledger.effects.settle(TENANT, task_id, effect.id, pack(b'"receipt 9"'))
+            await house.services.control.retry(task_id, TENANT)
+        task = await house.finished(task_id)
+    assert (task.status, bytes(task.output), task.losses) == (Status.SUCCEEDED, b'"receipt 9"', 1), task.error
+    assert log.read_text().splitlines() == ["begins", "paid", "begins", "begins", "begins", "begins"]
+    [effect] = await house.ledger.effects.of_task(task_id)
+    assert (effect.status, effect.replayed_by) == (EffectStatus.DONE, 5)
+
+
+async def test_what_was_not_performed_is_done_by_the_next_retry_and_only_then(house, provider, log):
+    async with working(house):
+        task = await house.finished(await house.submit("pays_and_goes_on", log=str(log)))
+        [effect] = await house.ledger.effects.of_task(task.id)
+        await house.ledger.effects.settle(TENANT, task.id, effect.id, None)
+        await house.services.control.retry(task.id, TENANT)
+        again = await house.finished(task.id)
+    assert log.read_text().splitlines().count("paid") == 2
+    assert (again.status, again.error.code) == (Status.FAILED, "unknown_outcome")  # it died amid it once more
 
 
 async def test_a_strict_agent_stops_though_it_goes_on(house, provider, log):

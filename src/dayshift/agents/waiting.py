@@ -59,9 +59,10 @@ def wait_for(effects: Effects, name: str, timeout: float | None) -> Any:
     """The signal's payload: awaited on the worker's loop, in a plain agent's thread itself."""
     if not isinstance(name, str) or not 0 < len(name) <= NAME_LIMIT:
         raise WrongUse(f"ctx.wait_for({name!r}): the signal's name must be text of 1-{NAME_LIMIT} characters")
-    if "/" in name or not name.isprintable():
+    if "/" in name or name in (".", "..") or not name.isprintable():
         raise WrongUse(
-            f"ctx.wait_for({name!r}): nobody could send it, as its name is a part of a path: leave out / and what does not print"
+            f"ctx.wait_for({name!r}): nobody could send it, as its name is a part of a path, which . and .. are not: leave out / and what "
+            "does not print"
         )
     if timeout is not None and not (_is_number(timeout) and 0 < timeout <= LONGEST_SECONDS):
         raise WrongUse(f"ctx.wait_for({name!r}, timeout={timeout!r}): seconds must be above 0, at most ten years")
