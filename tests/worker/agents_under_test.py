@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import os
 import threading
 import time
@@ -407,6 +408,8 @@ async def waits_under_a_timeout(ctx: Context, how: str) -> str:
             case "around branches":
                 async with asyncio.timeout(1.2):
                     return await asyncio.gather(ctx.wait_for("approval"))
+            case "by wait_for":
+                return await asyncio.wait_for(ctx.wait_for("approval"), 1.2)
             case "moved":
                 async with asyncio.timeout(None) as limit:
                     limit.reschedule(asyncio.get_running_loop().time() + 1.2)
@@ -415,6 +418,17 @@ async def waits_under_a_timeout(ctx: Context, how: str) -> str:
                 return await asks_in_time()
     except TimeoutError:
         return "nobody came"
+
+
+@agent
+async def waits_after_timeouts(ctx: Context) -> str:
+    """One was kept, one has passed: neither is around what is waited for then."""
+    async with asyncio.timeout(60):
+        await ctx.step(os.getpid)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(60)
+    return await ctx.wait_for("approval")
 
 
 @agent

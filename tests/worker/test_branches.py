@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from dayshift.worker.branches import Branches, task_factory
+from dayshift.worker.branches import Branches, task_factory, timeouts_noted
 
 Answer = asyncio.Future[None]
 
@@ -76,3 +76,42 @@ async def test_who_has_an_answer_does_not_wait_any_more(body: Callable[[Answer, 
         running.cancel()
         branches.end()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_who_is_under_a_timeout_does_not_wait_until_that_is_over() -> None:
+    """Those of other code are nobody's deadline, and asyncio is left as it was."""
+    as_it_was = asyncio.Timeout.__aenter__, asyncio.Timeout.__aexit__
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(task_factory)
+    under_it, behind_it = loop.create_future(), loop.create_future()
+    branches = Branches()
+
+    async def agent() -> None:
+        branches.follow()
+        await asyncio.create_task(code())
+
+    async def code() -> None:
+        async with asyncio.timeout(60):
+            await durable(under_it)
+        await durable(behind_it)
+
+    async def turns() -> bool:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return branches.all_wait(WAITING.__contains__)
+
+    with timeouts_noted():
+        async with asyncio.timeout(5):
+            running = asyncio.create_task(agent())
+            try:
+                assert not await turns()
+                assert WAITING
+                under_it.set_result(None)
+                assert await turns()
+                behind_it.set_result(None)
+                await running
+            finally:
+                running.cancel()
+                branches.end()
+                await asyncio.gather(running, return_exceptions=True)
+    assert (asyncio.Timeout.__aenter__, asyncio.Timeout.__aexit__) == as_it_was

@@ -293,16 +293,17 @@ async def test_a_tool_that_must_not_run_twice_is_not_parked_amid(house, agent):
     assert (task.status, task.attempt, bytes(task.output)) == (Status.SUCCEEDED, 1, b'"yes"'), task.error
 
 
-@pytest.mark.parametrize("how", ["around a wait", "around branches", "moved", "of a tool"])
+@pytest.mark.parametrize("how", ["around a wait", "around branches", "by wait_for", "moved", "of a tool"])
 async def test_a_timeout_around_a_wait_is_kept(house, how):
     async with working(house):
         task = await house.finished(await house.submit("waits_under_a_timeout", how=how))
     assert (bytes(task.output), task.attempt) == (b'"nobody came"', 1)
 
 
-async def test_a_timeout_without_a_deadline_parks(house):
+@pytest.mark.parametrize("agent", ["waits_under_an_endless_timeout", "waits_after_timeouts"])
+async def test_a_timeout_without_a_deadline_or_one_that_is_over_parks(house, agent):
     async with working(house):
-        task_id = await house.submit("waits_under_an_endless_timeout")
+        task_id = await house.submit(agent)
         await parked(house, task_id)
         await say(house, task_id)
         assert bytes((await house.finished(task_id)).output) == b'"yes"'
