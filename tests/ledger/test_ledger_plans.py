@@ -61,7 +61,7 @@ HOT = {
     "spent": f"{TEXTS}, {TEXTS}, {TEXTS}, '{{}}'::timestamptz[]",
     "drop_old_spending": "3000000, 1000",
     "ancestors_of": NIL,
-    "replace_effect": f"{NIL}, 1, {NIL}, 'k', 0, {NIL}, 'llm', 'n', 'done', now(), now(), NULL, NULL, NULL, 'r', '', NULL, NULL",
+    "replace_effect": f"{NIL}, 1, {NIL}, 'k', 0, {NIL}, 'llm', 'n', 'done', now(), now(), NULL, NULL, NULL, 'r', '', NULL, NULL, {TEXTS}, {TEXTS}, {TEXTS}, {BIGINTS}, {BIGINTS}, {BIGINTS}, {BIGINTS}",
     "effects_of_task": f"{NIL}, '', -1, 1000",
     "list_effects": f"{NIL}, {NIL}, 20",
     "settle_effect": f"{NIL}, 'busy', {NIL}, NULL",

@@ -66,6 +66,38 @@ async def test_what_had_only_begun_is_paid_for_when_it_ends(ledger):
     assert await sums(ledger, TENANT) == [Spent(250_000_000, 15, 1, 0)]
 
 
+async def test_what_takes_the_place_of_another_effect_was_paid_for_as_well(ledger):
+    worker = await new_worker(ledger)
+    started = await running(ledger, worker)
+    first, second = (effect_of(started, usage=usage) for usage in (PAID, msgspec.structs.replace(PAID, cost_usd=1.5)))
+    await ledger.effects.record([paid(first, worker)])
+    for _ in range(2):  # the answer to the first of them may have been lost
+        assert await ledger.effects.replace(paid(second, worker, TENANT, AGENT, USER))
+    assert await sums(ledger, TENANT, AGENT) == [Spent(1_750_000_000, 30, 2, 0)] * 2
+    assert await sums(ledger, USER) == [Spent(1_500_000_000, 15, 1, 0)]
+    [effect] = await ledger.effects.of_task(started.id)
+    assert (effect.id, effect.usage.cost_usd) == (second.id, 1.5)
+
+
+async def test_what_cannot_take_a_place_is_not_summed_up(ledger):
+    worker = await new_worker(ledger)
+    started = await running(ledger, worker)
+    assert not await ledger.effects.replace(paid(effect_of(started, usage=PAID), worker))  # nothing stands there
+    await ledger.effects.record([paid(effect_of(started), worker)])
+    older = msgspec.structs.replace(effect_of(started, usage=PAID), attempt=started.attempt - 1)
+    assert not await ledger.effects.replace(paid(older, worker))
+    assert await sums(ledger, TENANT) == [Spent()]
+
+
+async def test_a_replacement_that_meets_its_own_repeat_is_paid_for_once(ledger):
+    worker = await new_worker(ledger)
+    started = await running(ledger, worker)
+    await ledger.effects.record([paid(effect_of(started), worker)])
+    second = paid(effect_of(started, usage=PAID), worker)
+    assert all(await asyncio.gather(*(ledger.effects.replace(second) for _ in range(8))))
+    assert await sums(ledger, TENANT) == [Spent(250_000_000, 15, 1, 0)]
+
+
 async def test_what_a_superseded_attempt_did_is_not_summed_up(ledger):
     worker = await new_worker(ledger)
     started = await running(ledger, worker)

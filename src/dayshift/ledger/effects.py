@@ -81,8 +81,9 @@ class Effects:
     async def replace(self, write: EffectWrite) -> bool:
         """Put an effect where another one stands; False if its attempt was superseded, or nothing stands there."""
         task, attempt, worker, identity, key, occurrence, *rest, _, preview = _arguments(write)
+        _, *paid = columns(_paid([write]), 8)
         row = await self._db.fetch_one(
-            "replace_effect", task, attempt, worker, key, occurrence, identity, *rest, preview
+            "replace_effect", task, attempt, worker, key, occurrence, identity, *rest, preview, *paid
         )
         return row is not None
 

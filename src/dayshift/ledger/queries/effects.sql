@@ -74,17 +74,40 @@ LEFT JOIN written e ON e.id = w.id;
 
 -- name: replace_effect
 -- Puts an effect in the place of another one, if its attempt still runs; says whether it did.
+-- What it cost ($19 to $25, as in record_effects) is summed up too, and what the other one cost stays in the sums: both were paid for.
+-- A repeat finds itself in that place, and sums up nothing.
 WITH locked AS MATERIALIZED (
     SELECT t.id FROM tasks t
     WHERE t.id = $1 AND t.status = 'running' AND t.attempt = $2 AND t.worker_id = $3
     FOR SHARE
+),
+other AS MATERIALIZED (
+    SELECT e.id, e.task_id, e.key, e.occurrence FROM locked l JOIN effects e ON e.task_id = l.id
+    WHERE e.key = $4 AND e.occurrence = $5 AND e.attempt <= $2
+    FOR UPDATE OF e
+),
+replaced AS (
+    UPDATE effects e SET id = $6, attempt = $2, replayed_by = NULL, kind = $7, name = $8, status = $9, started_at = $10,
+        finished_at = $11, digests = $12, emits = $13, usage = $14, result = $15, scope = $16,
+        differs = $17, preview = $18
+    FROM other o
+    WHERE e.task_id = o.task_id AND e.key = o.key AND e.occurrence = o.occurrence
+    RETURNING e.id
+),
+summed AS (
+    INSERT INTO spending AS s (kind, tenant, name, hour, shard, nano_usd, tokens, calls, unpriced)
+    SELECT p.kind, p.tenant, p.name, date_trunc('hour', now()), pg_backend_pid() % 16, sum(p.nano_usd), sum(p.tokens),
+        sum(p.calls), sum(p.unpriced)
+    FROM unnest($19::text[], $20::text[], $21::text[], $22::int8[], $23::int8[], $24::int8[], $25::int8[])
+        AS p (kind, tenant, name, nano_usd, tokens, calls, unpriced)
+    WHERE EXISTS (SELECT FROM other o WHERE o.id <> $6)
+    GROUP BY p.kind, p.tenant, p.name
+    ORDER BY p.kind, p.tenant, p.name
+    ON CONFLICT (kind, tenant, name, hour, shard) DO UPDATE SET
+        nano_usd = s.nano_usd + excluded.nano_usd, tokens = s.tokens + excluded.tokens,
+        calls = s.calls + excluded.calls, unpriced = s.unpriced + excluded.unpriced
 )
-UPDATE effects e SET id = $6, attempt = $2, replayed_by = NULL, kind = $7, name = $8, status = $9, started_at = $10,
-    finished_at = $11, digests = $12, emits = $13, usage = $14, result = $15, scope = $16,
-    differs = $17, preview = $18
-FROM locked l
-WHERE e.task_id = l.id AND e.key = $4 AND e.occurrence = $5 AND e.attempt <= $2
-RETURNING e.id;
+SELECT id FROM replaced;
 
 -- name: effects_of_task
 -- A page of a task's journal, in the order of keys. Nothing that reads a whole journal needs its previews.
