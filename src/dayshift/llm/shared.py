@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextvars import Context
 
 from dayshift.domain.settings import Settings
 from dayshift.llm.breakers import Breakers
@@ -45,8 +46,10 @@ class Shared:
         self._loop, self._thread_id = asyncio.get_running_loop(), threading.get_ident()
 
     def on_loop(self, do: Callable[[], None]) -> None:
-        """Do it here, from whichever thread."""
-        if self._loop is None or threading.get_ident() == self._thread_id:
+        """Do it here, from whichever thread, once the loop has a moment: whoever waits for an answer has it first."""
+        if self._loop is None:
             do()
+        elif threading.get_ident() == self._thread_id:
+            self._loop.call_soon(do, context=Context())
         else:
-            self._loop.call_soon_threadsafe(do)
+            self._loop.call_soon_threadsafe(do, context=Context())
