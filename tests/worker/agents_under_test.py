@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+from openai import OpenAI
+
 from dayshift import ChildFailed, Context, Fatal, Retry, agent, current, tool
 
 SEEN: dict[str, list[float]] = {}
@@ -243,6 +245,22 @@ async def asks_leave(ctx: Context, timeout: float | None = None, times: int = 1)
 
 
 @agent
+async def tells_that_nobody_came(ctx: Context) -> str:
+    """What is made of an error must be made of it again: a prompt, say."""
+    try:
+        await ctx.wait_for("approval", 1.2)
+    except TimeoutError as error:
+        said = await ctx.step(repeat, str(error))
+    if ctx.attempt < 3:
+        raise Retry(after=0)
+    return said
+
+
+def repeat(text: str) -> str:
+    return text
+
+
+@agent
 def waits_beside_a_job(ctx: Context, log: str) -> str:
     """A plain agent waits in its own thread and works in another one."""
 
@@ -475,6 +493,15 @@ async def asks_often(ctx: Context, times: int) -> int:
     note(ctx.task_id)
     for n in range(times):
         await ask_briefly(ctx, f"question {n}")
+    return times
+
+
+@agent
+def asks_often_plainly(ctx: Context, times: int) -> int:
+    with OpenAI() as client:
+        for n in range(times):
+            messages = [{"role": "user", "content": f"question {n}"}]
+            client.chat.completions.create(model="m", messages=messages, max_tokens=10)
     return times
 
 

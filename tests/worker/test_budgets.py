@@ -125,17 +125,18 @@ async def test_a_model_without_a_price_is_not_asked_where_dollars_are_counted(ho
     assert "nobody knows what openai/m costs" in task.error.message
 
 
+@pytest.mark.parametrize("agent", ["asks_often", "asks_often_plainly"])
 @pytest.mark.parametrize("said", [b"true", b"false"])
-async def test_beyond_its_budget_a_task_asks_a_person_where_that_is_said(house, provider, said):
+async def test_beyond_its_budget_a_task_asks_a_person_where_that_is_said(house, provider, said, agent):
     limits = ProviderLimits(
         requests_per_minute=6_000, tokens_per_minute=1_000_000
     )  # what they keep in the background is no branch of the agent
     house.settings = replace(
-        limited("asks_often", usd_per_task=0.1, on_breach="approval"),
+        limited(agent, usd_per_task=0.1, on_breach="approval"),
         providers={"openai": ProviderSettings(limits=limits)},
     )
     async with spending(house, provider):
-        task_id = await house.submit("asks_often", times=20)
+        task_id = await house.submit(agent, times=20)
         await house.event(task_id, "task.waiting")
         waiting = await house.ledger.tasks.get(task_id, TENANT)
         assert (waiting.waiting_for.type, waiting.waiting_for.name) == ("signal", "budget")

@@ -150,6 +150,17 @@ async def test_a_wait_times_out_and_that_is_recorded(house):
     assert [(effect.kind, effect.status) for effect in effects] == [("signal", "failed")] * 2
 
 
+async def test_a_wait_that_timed_out_says_the_same_in_every_attempt(house):
+    async with working(house):
+        task = await house.finished(await house.submit("tells_that_nobody_came"))
+    assert (task.status, task.attempt) == (Status.SUCCEEDED, 3), task.error
+    effects = await house.ledger.effects.of_task(task.id)
+    assert [(effect.kind, effect.replayed_by, effect.differs) for effect in effects] == [
+        ("signal", 3, None),
+        ("step", 3, None),
+    ]
+
+
 async def test_children_run_as_tasks_of_their_own(house):
     async with working(house):
         task_id = await house.submit("calls_others", texts=["a", "b", "c"])
