@@ -187,6 +187,23 @@ def _url(schemes: tuple[str, ...], example: str) -> Callable[[str, str], str]:
     return read
 
 
+def _address(example: str) -> Callable[[str, str], str]:
+    """Of a provider: one host, and a port that is one. Where the engines are may be several."""
+    read_url = _url(("http", "https"), example)
+
+    def read(name: str, text: str) -> str:
+        parts = urlsplit(read_url(name, text))
+        try:
+            is_whole = bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_whole = False
+        if not is_whole:
+            _refuse(name, "has no host, or a port that is none", f"give one like {example}")
+        return text
+
+    return read
+
+
 def _key(name: str, text: str) -> str:
     if not (text.isascii() and text.isprintable()) or " " in text:
         _refuse(name, "holds characters that no key has", "copy the key again, as `dayshift keys create` printed it")
@@ -207,11 +224,19 @@ _READERS: dict[str, Callable[[str, str], Any]] = {
     "data_dir": _folder,
     "port": _port,
     "api_key": _key,
+    "openai_base_url": _address("https://api.openai.com/v1"),
+    "anthropic_base_url": _address("https://api.anthropic.com"),
     "log_format": _one_of(*LOG_FORMATS),
     "log_level": _one_of(*LOG_LEVELS),
 }
 
 
 def secret_named(name: str) -> str | None:
-    """What `${env:NAME}` in the settings stands for in this process; None where it is not set."""
-    return os.environ.get(name, "").strip() or None
+    """What `${env:NAME}` in the settings stands for in this process; None where it is not set.
+
+    A placeholder is a key only to the local model, which is where the provider's address was set with it.
+    """
+    secret = os.environ.get(name, "").strip() or None
+    if secret == PLACEHOLDER_KEY and not os.environ.get(name.replace("_API_KEY", "_BASE_URL")):
+        return None
+    return secret

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dayshift.config import PLACEHOLDER_KEY, VARIABLES, Config, set_placeholder_keys
+from dayshift.config import PLACEHOLDER_KEY, VARIABLES, Config, secret_named, set_placeholder_keys
 from dayshift.domain.errors import WrongUse
 
 REPOSITORY = Path(__file__).parents[2]
@@ -67,6 +67,11 @@ def test_empty_is_unset():
         ("DAYSHIFT_VALKEY_URL", "http://cache", "redis://"),
         ("DAYSHIFT_VALKEY_URL", "redis://[::1", "redis://"),
         ("DAYSHIFT_API_KEY", "dsk_a b", "copy the key again"),
+        ("OPENAI_BASE_URL", "api.openai.com/v1", "https://api.openai.com/v1"),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:99999/v1", "a port that is none"),
+        ("OPENAI_BASE_URL", "http://u:hunter2@/v1", "has no host"),
+        ("ANTHROPIC_BASE_URL", "http://u:hunter2@h:port", "a port that is none"),
+        ("ANTHROPIC_BASE_URL", "http://[::1", "https://api.anthropic.com"),
     ],
 )
 def test_a_bad_value_names_the_variable_and_the_cure(name: str, value: str, cure: str):
@@ -99,6 +104,27 @@ def test_every_variable_is_described():
     page = (REPOSITORY / "docs" / "reference" / "environment.md").read_text()
     for variable in VARIABLES:
         assert f"| `{variable.name}` | {variable.default} | {variable.meaning} |" in page
+
+
+def test_engines_may_be_at_several_hosts():
+    several = {
+        "DAYSHIFT_DATABASE_URL": "postgresql://u@one:5432,two:5433/x",
+        "DAYSHIFT_VALKEY_URL": "redis+sentinel://a:1,b:2/m",
+    }
+    config = Config.from_env(several)
+    assert [config.database_url, config.valkey_url] == list(several.values())
+
+
+def test_a_secret_of_the_settings_is_what_its_variable_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    for value, secret in ((" sk-1 ", "sk-1"), ("  ", None), (PLACEHOLDER_KEY, None)):
+        monkeypatch.setenv("OPENAI_API_KEY", value)
+        assert secret_named("OPENAI_API_KEY") == secret
+    monkeypatch.delenv("OPENAI_API_KEY")
+    assert secret_named("OPENAI_API_KEY") is None
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")  # of the local model, which takes any
+    monkeypatch.setenv("OPENAI_API_KEY", PLACEHOLDER_KEY)
+    assert secret_named("OPENAI_API_KEY") == PLACEHOLDER_KEY
 
 
 def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
