@@ -44,12 +44,20 @@ async def two_providers(house: House, **model: Any) -> AsyncIterator[tuple[FakeP
         yield primary, backup
 
 
-async def load(house: House, seconds: float, *, per_second: float = 20, stream: bool = False) -> list[str]:
-    """Tasks at a steady rate; their ids."""
+async def load(
+    house: House,
+    seconds: float,
+    *,
+    per_second: float = 20,
+    stream: bool = False,
+    agent: str = "asks",
+    question: str = "",
+) -> list[str]:
+    """Tasks at a steady rate; their ids. Each has a question of its own, if none is given."""
     ids, until = [], time.monotonic() + seconds
     for number in itertools.count():
-        task = await house.submit("asks", {"question": f"{until} {number}?", "stream": stream})
-        ids.append(task["id"])
+        value = question or {"question": f"{until} {number}?", "stream": stream}
+        ids.append((await house.submit(agent, value))["id"])
         if time.monotonic() > until:
             return ids
         await asyncio.sleep(1 / per_second)
@@ -94,22 +102,55 @@ async def is_open(house: House) -> bool:
     return bool([line for line in house.log_events("llm.breaker") if line.get("state") == "open"])
 
 
-async def test_without_a_fallback_tasks_are_parked_and_finish_when_it_is_over(house: House) -> None:
+@pytest.mark.parametrize("name", ["500", "hangs"])
+async def test_without_a_fallback_tasks_are_parked_and_finish_when_it_is_over(house: House, name: str) -> None:
     async with two_providers(house, targets=["primary/large"], when_unavailable=["park"]) as (primary, _):
-        primary.faults({"status": 500})
-        ids = await load(house, 3.0)
+        before = await load(house, 1.0)
+        primary.faults(FAULTS[name])
+        breaking = await load(house, 2.0)
+        await house.until(lambda: is_open(house), "the breaker open")
+        asked_before = primary.stats()["received"]
+        during = await load(house, OUTAGE_SECONDS)
+        asked = primary.stats()["received"] - asked_before
+        assert asked <= OUTAGE_SECONDS + 1, "while it is open the whole fleet asks less than once a second"
+        parked = [*breaking, *during]
 
         async def all_wait() -> bool:
-            tasks = [await house.get(f"/v1/tasks/{task_id}") for task_id in ids]
-            return {task["status"] for task in tasks} == {"waiting"}
+            return len(await house.rows("SELECT id FROM tasks WHERE status = 'waiting'")) == len(parked)
 
         await house.until(all_wait, "all parked")
-        task = await house.get(f"/v1/tasks/{ids[-1]}")
+        assert primary.stats()["open"] <= 1, "nobody waits on a socket, but for the probe"
+        await house.until(lambda: slots_are_free(house), "all slots but the prober's given back")
+        task = await house.get(f"/v1/tasks/{parked[-1]}")
         assert (task["waiting_for"]["type"], task["waiting_for"]["name"]) == ("provider", "primary")
         assert task["notice"]["code"] == "provider_unavailable"
         assert task["notice"]["retry_at"] is not None
         primary.faults()
-        assert await served(house, ids) == {"primary/large": len(ids)}
+        watching = asyncio.create_task(fullest_second(primary))
+        await asyncio.sleep(0)
+        assert await served(house, [*before, *parked]) == {"primary/large": len(before) + len(parked)}
+        tasks, calls = len(before) + len(parked), primary.stats()["received"]
+        watching.cancel()
+        most = await watching
+        print(
+            f"park, {name}: {tasks} tasks, {calls} calls, {asked} while it was open; then {most} in the fullest second"
+        )
+        assert calls <= 1.1 * tasks + 2 * len(breaking), "those that broke the breaker are asked for again"
+
+
+async def slots_are_free(house: House) -> bool:
+    return sum(worker["running"] for worker in await house.workers()) <= 1
+
+
+async def fullest_second(provider: FakeProvider) -> int:
+    """The most calls that it receives within a second, from now on until it is cancelled."""
+    most = 0
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            before = provider.stats()["received"]
+            await asyncio.sleep(1.0)
+            most = max(most, provider.stats()["received"] - before)
+    return most
 
 
 async def test_without_a_fallback_kept_answers_are_given_and_marked(house: House) -> None:
@@ -118,8 +159,11 @@ async def test_without_a_fallback_kept_answers_are_given_and_marked(house: House
         first = await house.submit("asks_for_the_same", "once")
         assert (await house.ended(first["id"]))["output"] == {"text": "hello", "cached": None, "degraded": None}
         primary.faults({"status": 500})
-        again = await house.submit("asks_for_the_same", "twice")
-        assert (await house.ended(again["id"]))["output"] == {"text": "hello", "cached": "stale", "degraded": "cached"}
+        given = {"text": "hello", "cached": "stale", "degraded": "cached"}
+        again = await load(house, OUTAGE_SECONDS, agent="asks_for_the_same", question="why")
+        tasks = await house.all_ended(again)
+        assert Counter(str(task["output"]) for task in tasks) == {str(given): len(tasks)}
+        print(f"cached: {len(tasks)} tasks, {primary.stats()['received'] - 1} calls at the broken provider")
 
 
 async def test_a_change_of_targets_is_in_force_within_a_second_and_fails_nothing(house: House) -> None:

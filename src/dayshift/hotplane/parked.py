@@ -17,6 +17,10 @@ class ParkedForProviders:
         await wire.ask(b"ZADD", key, due_ms, task_id)
         await wire.ask(b"EXPIRE", key, KEPT_SECONDS)
 
+    async def count_parked(self, provider: str) -> int:
+        """How many wait for it."""
+        return int(await self._state.wire.ask(b"ZCARD", keys.parked(provider)))
+
     async def take_parked(self, provider: str, count: int) -> list[str]:
         """Those that would look again first; they are noted no more."""
         popped = await self._state.wire.ask(b"ZPOPMIN", keys.parked(provider), count)

@@ -11,6 +11,7 @@ retry_budget.py  how often the fleet may try again
 budgets/         what may be spent
 prices/          what it costs
 cache.py         equal calls, answered once
+looking_again.py how often those who are parked for a provider look whether it is back
 verdicts.py      what each answer of a provider means for all of these
 layer.py         all of it, wired together for one worker
 """

@@ -85,11 +85,13 @@ class AnswerCache:
             if not call.question.streams and (found := await self._fresh(rule, name, call)) is not None:
                 return found
             reply = await make()
-            if reply is not None and reply.incoming.opening is not None:
+            if reply is None or reply.is_kept:  # a stale answer does not become a fresh one by being given
+                return reply
+            if reply.incoming.opening is not None:
                 loop = asyncio.get_running_loop()
                 keep = partial(self._keep_soon, rule, name)
                 reply.when_whole(lambda headers, events: _call_on(loop, keep, headers, events))
-            elif reply is not None and reply.incoming.status == 200:
+            elif reply.incoming.status == 200:
                 headers = kept_headers(reply.incoming.headers)
                 await self._keep(rule, name, Answer(status=200, headers=headers, body=reply.incoming.body))
             return reply
@@ -148,14 +150,15 @@ def _name(rule: CacheSettings, route: Route, tenant: str, call: LlmCall) -> str:
 
 def _reply(call: LlmCall, answer: Answer, means: Means) -> Reply:
     """As it came, with a word where it is from. It costs nothing."""
-    incoming = Incoming(status=answer.status, headers=[*answer.headers, ("dayshift-cached", means)], body=answer.body)
+    headers = [(header, value) for header, value in answer.headers if header != "dayshift-attempts"]
+    incoming = Incoming(status=answer.status, headers=[*headers, ("dayshift-cached", means)], body=answer.body)
     if means == "stale":
         incoming.headers.append(("dayshift-degraded", "cached"))
     if answer.is_stream:
         incoming.opening, incoming.is_over = Opening(call.api), True
         incoming.opening.feed(answer.body)
         incoming.body = b""
-    return Reply(incoming, price=_free)
+    return Reply(incoming, price=_free, is_kept=True)
 
 
 def _free(usage: CallUsage) -> CallUsage:

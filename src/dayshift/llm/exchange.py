@@ -121,8 +121,10 @@ class Reply:
         waited_seconds: float = 0.0,
         may_restart: bool = False,
         broken_at: tuple[str, ...] = (),
+        is_kept: bool = False,
     ) -> None:
-        """`may_restart`: if its stream is broken off, the call should be made once more; `broken_at`: the targets that have done so."""
+        """`is_kept`: it comes out of the cache. `may_restart`: if its stream is broken off, the call should be made once more; `broken_at`: the targets that have done so."""
+        self.is_kept = is_kept
         self.may_restart = may_restart
         self.broken_at = broken_at
         self.incoming = incoming

@@ -10,6 +10,7 @@ from dayshift.llm.breakers import Breakers, Hearing
 from dayshift.llm.budgets import Budgets
 from dayshift.llm.cache import AnswerCache
 from dayshift.llm.limits import Limiter
+from dayshift.llm.looking_again import LookingAgain
 from dayshift.llm.pipeline import Line
 from dayshift.llm.prices import Prices
 from dayshift.llm.retry_budget import RetryBudget
@@ -43,6 +44,7 @@ class LlmLayer:
             breakers=self._breakers,
             retries=self._retries,
             cache=AnswerCache(plane),
+            looking_again=LookingAgain(plane),
             prices=Prices(lambda: settings().prices),
             budgets=budgets,
         )

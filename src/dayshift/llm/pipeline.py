@@ -17,7 +17,6 @@ how many tries, and whether it is what was asked for; and `x-should-retry: false
 import msgspec
 
 from dayshift.domain.events import LlmDegraded
-from dayshift.domain.jitter import full_jitter
 from dayshift.domain.provider_settings import Means
 from dayshift.llm.asking import Caller, Story
 from dayshift.llm.exchange import Incoming, LlmCall, Reply, Send
@@ -117,10 +116,10 @@ class _Asking:
 
     async def _parked(self) -> None:
         target = self._route.targets[0]
-        seconds = self._story.again_seconds or target.breaker.open
-        seconds += full_jitter(
-            target.breaker.open, target.breaker.open, 1
-        )  # so that not all of them look again at once
+        soonest_seconds = self._story.again_seconds or target.breaker.open
+        seconds = await self._of.looking_again.after_seconds(
+            target.provider, soonest_seconds=soonest_seconds, open_seconds=target.breaker.open
+        )
         await self._caller.wait_for_provider(target.provider, seconds, self._story.text)
 
     def _failure(self) -> Reply:

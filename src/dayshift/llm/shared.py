@@ -10,6 +10,7 @@ from dayshift.llm.breakers import Breakers
 from dayshift.llm.budgets import Budgets
 from dayshift.llm.cache import AnswerCache
 from dayshift.llm.limits import Limiter
+from dayshift.llm.looking_again import LookingAgain
 from dayshift.llm.prices import Prices
 from dayshift.llm.retry_budget import RetryBudget
 from dayshift.llm.routing import Router
@@ -27,6 +28,7 @@ class Shared:
         breakers: Breakers,
         retries: RetryBudget,
         cache: AnswerCache,
+        looking_again: LookingAgain,
         prices: Prices,
         budgets: Budgets,
     ) -> None:
@@ -36,6 +38,7 @@ class Shared:
         self.breakers = breakers
         self.retries = retries
         self.cache = cache
+        self.looking_again = looking_again
         self.prices = prices
         self.budgets = budgets
         self._loop: asyncio.AbstractEventLoop | None = None

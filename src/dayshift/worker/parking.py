@@ -31,6 +31,7 @@ from dayshift.worker.waits import Answer, OpenWaits, Waits
 
 MOMENT_SECONDS = 0.1
 LOOK_AGAIN_SECONDS = 0.5
+AWAKE_SECONDS = 30.0
 _WHOLE_MILLISECONDS = timedelta(milliseconds=1)  # as which the ledger keeps the times of tasks
 
 
@@ -72,7 +73,7 @@ class AttemptWaits:
         due_at = clock.now() + timedelta(seconds=seconds)
         notice = Notice("provider_unavailable", message, due_at)
         async with self._wait(ProviderWait(name=provider, id=ids.new(ids.EFFECT), due_at=due_at, notice=notice)):
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(min(seconds, AWAKE_SECONDS))  # in memory a look costs nothing
 
     async def answer(self, wait: Effect) -> Answer:
         answer = self._open.open(wait)
