@@ -105,6 +105,14 @@ async def sleeps_until(ctx: Context, unix: float) -> float:
     return time.time() - unix
 
 
+@agent(name="one_call", timeout=1200)
+async def one_call(ctx: Context, prompt: str, mark: str) -> int:
+    """One LLM call; by the mark the provider knows how long to answer. How many tokens it says it made."""
+    messages = [{"role": "system", "content": prompt}, {"role": "user", "content": mark}]
+    answer = await ctx.openai().chat.completions.create(model="fake", messages=messages)
+    return answer.usage.completion_tokens
+
+
 @agent(name="open_loop", timeout=600)
 async def open_loop(count: int, per_second: float) -> list[float]:
     """LLM calls that leave when they are due; the milliseconds of each."""

@@ -72,7 +72,7 @@ def limited_provider() -> Iterator[str]:
         process.wait()
 
 
-def _ask_provider(url: str, path: str, body: Any = None) -> Any:
+def ask_provider(url: str, path: str, body: Any = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url + path, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -91,8 +91,8 @@ def measure(
     valkey_url, provider_url = urls
     models = [f"m{length}" for length in load.outputs]
     rules = [{"model": f"m{length}", "output_tokens": length} for length in sorted(set(load.outputs))]
-    _ask_provider(provider_url, "/_fake/script", {"rules": [*rules, {"output_tokens": 50}]})
-    _ask_provider(provider_url, "/_fake/limits", {"keys": {KEY: {**load.limits, "burst_seconds": load.burst_seconds}}})
+    ask_provider(provider_url, "/_fake/script", {"rules": [*rules, {"output_tokens": 50}]})
+    ask_provider(provider_url, "/_fake/limits", {"keys": {KEY: {**load.limits, "burst_seconds": load.burst_seconds}}})
     plan = Plan(
         limits=ProviderLimits(**load.limits, window=window),
         models=models,
@@ -112,7 +112,7 @@ def measure(
         for number, each in enumerate(ways)
     ]
     told = [json.loads(process.communicate(timeout=seconds + 60)[0]) for process in processes][:WORKERS]
-    books = _ask_provider(provider_url, f"/_fake/books?from={int(from_seconds)}&to={int(seconds)}")
+    books = ask_provider(provider_url, f"/_fake/books?from={int(from_seconds)}&to={int(seconds)}")
     return _figures(load, told, books["accounts"][0], seconds - from_seconds)
 
 

@@ -83,6 +83,13 @@ async def asks(ctx: Context, question: str, stream: bool = False) -> str:
     return events.response.headers["dayshift-target"]
 
 
+@agent(name="asks_flagged", timeout=120)
+async def asks_flagged(ctx: Context, question: str) -> dict[str, str]:
+    messages = [{"role": "user", "content": question}]
+    answer = await ctx.openai().chat.completions.with_raw_response.create(model="smart", messages=messages)
+    return {"target": answer.headers["dayshift-target"], "tone": ctx.flag("tone", "plain")}
+
+
 @agent(name="asks_for_the_same")
 async def asks_for_the_same(ctx: Context, why: str) -> dict[str, str | None]:
     """The same call whatever the input, at temperature 0."""
