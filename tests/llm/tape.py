@@ -31,6 +31,7 @@ class Tape:
         self.asked: list[Question] = []
         self.failures: list[tuple[bytes, Answer, object]] = []
         self.after: list[str] = []
+        self.said_texts: list[str] = []
         self._used: dict[bytes, int] = defaultdict(int)
 
     def rewind(self) -> None:
@@ -74,6 +75,12 @@ class Tape:
         self._used[draft.digest] += 1
         self.usages.append(usage)
         return answer
+
+    def said(self, draft: Question, text: str) -> None:
+        self.said_texts.append(text)
+
+    def began_anew(self, draft: Question) -> None:
+        self.said_texts.append("anew")
 
     def left(self, draft: Question, answer: Answer, usage: Usage) -> None:
         self.record_here(draft, answer, usage)

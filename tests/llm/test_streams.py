@@ -176,6 +176,12 @@ async def test_a_stream_that_breaks_begins_anew_behind_a_mark_where_that_is_want
     [[kept]] = tape.kept.values()
     assert kept.body == whole_stream
     assert provider.calls == 2
+    first, anew, *again = (
+        tape.said_texts[: tape.said_texts.index("anew")],
+        *tape.said_texts[tape.said_texts.index("anew") :],
+    )
+    assert anew == "anew"
+    assert "".join(again).startswith("".join(first))
 
 
 async def test_a_stream_that_breaks_again_is_told_to_its_reader():
@@ -290,3 +296,20 @@ async def test_a_connection_that_stays_open_after_the_last_event_costs_nobody_th
         async with Provider(response).client() as client, client.stream("POST", URL, json=STREAM) as reading:
             assert await reading.aread() == b"".join(EVENTS)
     assert len(tape.kept) == 1
+
+
+@pytest.mark.parametrize("is_plain", [False, True])
+async def test_who_reads_a_stream_again_after_its_end_gets_nothing_twice(is_plain):
+    tape, provider = Tape(), Provider(streamed())
+    with recording(tape, httpx2):
+        if is_plain:
+            with provider.plain_client() as client, client.stream("POST", URL, json=STREAM) as response:
+                text = await asyncio.to_thread(lambda: b"".join(response.stream))
+                assert b"".join(response.stream) == b""
+        else:
+            async with provider.client() as client, client.stream("POST", URL, json=STREAM) as response:
+                text = b"".join([piece async for piece in response.stream])
+                assert [piece async for piece in response.stream] == []
+    assert text == b"".join(EVENTS)
+    [[kept]] = tape.kept.values()
+    assert kept.body == text

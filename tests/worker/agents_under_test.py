@@ -147,6 +147,18 @@ async def converses(ctx: Context, turns: int, streams: bool) -> list[str]:
 
 
 @agent
+async def reads_along(ctx: Context, fails: bool) -> str:
+    """A stream, and another one of the same words; the first attempt fails before it has read the second."""
+    messages = [{"role": "user", "content": "Tell me."}]
+    first = await ask_streaming(ctx, messages)
+    if fails and ctx.attempt == 1:
+        chunks = await ctx.openai().chat.completions.create(model="m", messages=messages, stream=True)
+        async for _ in chunks:
+            raise Retry(after=0.01)
+    return first + await ask_streaming(ctx, messages)
+
+
+@agent
 async def reads_a_flag(ctx: Context) -> list:
     """A flag, and a step after it, which fails the first attempt."""
     flag = ctx.flag("new_prompt", "old")

@@ -122,3 +122,48 @@ async def test_nothing_is_heard_of_an_attempt_before_its_start(monkeypatch):
     assert impatient._flusher is not None
     await impatient._flusher  # a stream that is not told of the start holds nothing up for long
     assert plane.batches[-1][0]["name"] == "late"
+
+
+async def test_what_models_say_gathers_and_keeps_its_place_among_other_events():
+    plane = CommandedPlane()
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1, at_once)
+    for word in ("a", "b"):
+        emitter.delta("x", word)
+        emitter.delta("y", word.upper())
+    await emitter(b'{"name":"between"}')
+    emitter.delta("x", "c")
+    emitter.restarted("x")
+    emitter.delta("x", "d")
+    await emitter.flush()
+    events = [event for batch in plane.batches for event in batch]
+    assert [(event.get("call"), event.get("text"), event.get("name")) for event in events] == [
+        ("x", "ab", None),
+        ("y", "AB", None),
+        (None, None, "between"),
+        ("x", "c", None),
+        ("x", None, None),
+        ("x", "d", None),
+    ]
+
+
+async def test_words_that_come_one_by_one_are_told_a_few_times_a_second_and_the_last_at_once(monkeypatch):
+    monkeypatch.setattr(emitting, "DELTA_SECONDS", 60.0)
+    plane = CommandedPlane()
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1, at_once)
+    for word in ("a", "b", "c", "d"):
+        emitter.delta("x", word)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert len(plane.batches) == 1
+    async with asyncio.timeout(5):
+        await emitter.flush()
+    assert "".join(event["text"] for batch in plane.batches for event in batch) == "abcd"
+
+
+async def test_a_thread_may_tell_what_a_model_says():
+    plane = CommandedPlane()
+    emitter = Emitter(plane, Attempt("task_1", Lease("worker_1")), 1, at_once)
+    await asyncio.to_thread(emitter.delta, "x", "from a thread")
+    await asyncio.sleep(0)
+    await emitter.flush()
+    assert [event["text"] for batch in plane.batches for event in batch] == ["from a thread"]

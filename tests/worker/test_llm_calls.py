@@ -1,5 +1,7 @@
 """An agent that asks a provider through `ctx.openai()`: what it consumed is told, and a cancel aborts the request."""
 
+import json
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -100,3 +102,27 @@ async def test_a_key_whose_variable_is_missing_ends_the_task_and_is_named(house,
     assert "A_KEY_THAT_NOBODY_SET" in task.error.message
     assert "providers.openai.api_key" in task.error.message
     assert provider.calls() == []
+
+
+async def deltas(house, task_id):
+    """What was told live of the calls of a task: by call, what stands of it after all that was said anew."""
+    page = await house.plane.read(task_id)
+    said: dict[str, str] = {}
+    for event in page.events:
+        told = json.loads(event.data)
+        if event.type == "llm.delta":
+            said[told["call"]] = said.get(told["call"], "") + told["text"]
+        elif event.type == "llm.restarted":
+            said[told["call"]] = ""
+    return said
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_a_model_streams_is_told_live_and_stands_as_it_was_answered(house, provider, fails):
+    provider.script({"output_tokens": 60}, tokens_per_second=200, latency=0.0)
+    async with working(house):
+        task = await house.finished(await house.submit("reads_along", fails=fails))
+        assert task.status is Status.SUCCEEDED, task.error
+        said = await deltas(house, task.id)
+    assert len(said) == 2, "the same words were asked for twice, in however many attempts"
+    assert "".join(said.values()) == msgspec.json.decode(task.output)

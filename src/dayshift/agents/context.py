@@ -18,6 +18,7 @@ from dayshift.agents.llm_calls import Line, LlmCalls, StraightLine
 from dayshift.agents.steps import Options
 from dayshift.agents.usage import CallMeter
 from dayshift.agents.values import Unencodable, encode_value
+from dayshift.agents.voices import Silent, Voice
 from dayshift.domain import clock
 from dayshift.domain.errors import WrongUse
 from dayshift.journal import AttemptJournal
@@ -79,6 +80,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     _flags: ReadFlag = _no_flag
     _line: Line = StraightLine()
     _prices: Prices = Prices()
+    _voice: Voice = Silent()
 
     @classmethod
     def local(cls, agent: str = "local", *, timeout: float = 300, conversation: str | None = None) -> "Context":
@@ -217,7 +219,14 @@ def bind(context: Context) -> None:
     """Make `context` the current one for the rest of this asyncio task (or of this copy of the contextvars)."""
     _current.set(context)
     journal_with(context._effects)  # noqa: SLF001 - private to authors, not to this file
-    calls = LlmCalls(context._effects, context._meter, context._line, context._prices, context.agent)  # noqa: SLF001 - likewise
+    calls = LlmCalls(
+        context._effects,  # noqa: SLF001 - likewise
+        context._meter,  # noqa: SLF001 - likewise
+        context._line,  # noqa: SLF001 - likewise
+        context._prices,  # noqa: SLF001 - likewise
+        agent=context.agent,
+        voice=context._voice,  # noqa: SLF001 - likewise
+    )
     record_calls_with(calls)
 
 

@@ -11,6 +11,7 @@ from dayshift.agents.effects import Effects, scope
 from dayshift.agents.errands import Errands
 from dayshift.agents.tools import UnknownOutcome
 from dayshift.agents.usage import CallMeter
+from dayshift.agents.voices import CallNames, Voice
 from dayshift.domain import clock
 from dayshift.domain.effect import CallUsage, Effect, EffectKind
 from dayshift.domain.errors import BudgetSpent, WrongUse
@@ -53,12 +54,16 @@ class StraightLine:
 class LlmCalls:
     """The recorder of one attempt, of an agent of that name. `meter` counts the time that calls took, up to a stream's last event; `line` makes them."""
 
-    def __init__(self, effects: Effects, meter: CallMeter, line: Line, prices: Prices, agent: str) -> None:
+    def __init__(
+        self, effects: Effects, meter: CallMeter, line: Line, prices: Prices, *, agent: str, voice: Voice
+    ) -> None:
         self._effects = effects
         self._meter = meter
         self._line = line
         self._prices = prices
         self._agent = agent
+        self._voice = voice
+        self._names = CallNames()
         self._begun: dict[str, tuple[float, Question]] = {}
         self._waited_seconds: dict[int, float] = {}  # by the question's identity: two may be equal
         self._begun_once: set[str] = set()
@@ -70,6 +75,7 @@ class LlmCalls:
         while (found := await self._effects.take(call)) is not None:
             answer = self._answer_of(found)
             if not answer.is_undone:
+                self._names.passed(call)
                 return answer
         return None
 
@@ -83,6 +89,7 @@ class LlmCalls:
         while (found := self._effects.take_here(call)) is not None:
             answer = self._answer_of(found)
             if not answer.is_undone:
+                self._names.passed(call)
                 return answer
         return None
 
@@ -166,6 +173,16 @@ class LlmCalls:
         kept, journal = answers.encode(answer), self._effects.journal
         return await journal.record(draft, kept, paid, handed_on=answer.is_stream)
 
+    def said(self, draft: Draft, text: str) -> None:
+        name, is_new = self._names.of(draft)
+        if is_new and self._effects.journal.attempt > 1:
+            self._voice.restarted(name)  # an earlier attempt may have come as far as this
+        self._voice.delta(name, text)
+
+    def began_anew(self, draft: Draft) -> None:
+        name, _ = self._names.of(draft)
+        self._voice.restarted(name)
+
     def left(self, draft: Draft, answer: Answer, usage: CallUsage) -> None:
         paid = self._ended(draft, usage, "left")
         self._effects.journal.left_off(draft, answers.encode(answer), paid)
@@ -178,6 +195,8 @@ class LlmCalls:
 
     def retract(self, question: Question) -> None:
         draft = self._effects.journal.retract(_call_of(question))
+        if draft is not None:
+            self._names.retracted(draft)
         if draft is not None and question.adds_there:
             self._retracted[draft.call.key] = draft
 

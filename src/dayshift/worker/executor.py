@@ -321,6 +321,7 @@ def _make_context(
         metadata=msgspec.json.decode(started.metadata, type=dict[str, Any]),
         _deadline_mono=clock.monotonic_seconds() + timeout_seconds,
         _sink=emitter,
+        _voice=emitter,
         _meter=meter,
         _effects=effects,
         _flags=flags,

@@ -14,7 +14,10 @@ local KEEP, UNFINISHED_SECONDS, FINISHED_SECONDS, KEEP_FINISHED, WRITER = ARGV[1
 local PUSHED_BYTES = 65536
 local HOUR_US = 3600 * 1000000
 local FINAL = { ['task.succeeded'] = true, ['task.failed'] = true, ['task.cancelled'] = true }
-local OF_A_RUN = { ['task.started'] = true, ['task.waiting'] = true, ['task.retrying'] = true, ['agent.event'] = true }
+local OF_A_RUN = {
+  ['task.started'] = true, ['task.waiting'] = true, ['task.retrying'] = true, ['agent.event'] = true, ['llm.delta'] = true,
+  ['llm.restarted'] = true,
+}
 
 local time = redis.call('TIME')
 local now_us = tonumber(time[1]) * 1000000 + tonumber(time[2])

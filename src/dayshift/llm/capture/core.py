@@ -52,6 +52,12 @@ class Recorder(Protocol):
 
     def record_here(self, draft: Any, answer: Answer, usage: CallUsage) -> Answer: ...
 
+    def said(self, draft: Any, text: str) -> None:
+        """A stream has brought this text, and its reader has it."""
+
+    def began_anew(self, draft: Any) -> None:
+        """A stream that was broken off begins anew."""
+
     def left(self, draft: Any, answer: Answer, usage: CallUsage) -> None: ...
 
     def failed(self, draft: Any, answer: Answer, response: object) -> None: ...

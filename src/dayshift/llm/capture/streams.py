@@ -73,8 +73,14 @@ class _Stream:
         if reply is None:
             return None
         self._take(reply)
+        self._recorder.began_anew(self._draft)
         target = dict(reply.incoming.headers).get("dayshift-target", "")
         return f": dayshift restarted this stream at {target}\n\n".encode()
+
+    def _tell(self, event: Event) -> None:
+        text = self._api.text_in(event)
+        if text:
+            self._recorder.said(self._draft, text)
 
     def _usage(self) -> CallUsage:
         return self._reply.priced(self._reading.usage)
@@ -120,7 +126,15 @@ class _Stream:
 
 
 class AsyncStream(_Stream):
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    _iterator: AsyncIterator[bytes] | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Once: who begins again goes on, as an SDK does that reads what comes after the end."""
+        if self._iterator is None:
+            self._iterator = self._all()
+        return self._iterator
+
+    async def _all(self) -> AsyncIterator[bytes]:
         while True:
             try:
                 async for piece in self._pieces():
@@ -154,6 +168,7 @@ class AsyncStream(_Stream):
             yield self._opening.splitter.rest
 
     async def _handed_on(self, event: Event) -> bytes:
+        self._tell(event)
         if self._reading.is_last(event):
             self._reading.is_over = True
             answer = self._ended()
@@ -187,7 +202,15 @@ class AsyncStream(_Stream):
 
 
 class PlainStream(_Stream):
+    _iterator: Iterator[bytes] | None = None
+
     def __iter__(self) -> Iterator[bytes]:
+        """As above."""
+        if self._iterator is None:
+            self._iterator = self._all()
+        return self._iterator
+
+    def _all(self) -> Iterator[bytes]:
         while True:
             try:
                 yield from self._pieces()
@@ -226,6 +249,7 @@ class PlainStream(_Stream):
                 raise self._too_late()
 
     def _handed_on(self, event: Event) -> bytes:
+        self._tell(event)
         if self._reading.is_last(event):
             self._reading.is_over = True
             answer = self._ended()

@@ -2,7 +2,7 @@
 
 from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats.errors import anthropic_error, complaint_in
-from dayshift.llm.formats.format import Body, Format, counted, number, object_at, word
+from dayshift.llm.formats.format import Body, Format, counted, number, object_at, object_in, word
 from dayshift.llm.formats.sse import Event
 
 
@@ -13,6 +13,12 @@ def is_last(event: Event) -> bool:
 def is_preamble(event: Event) -> bool:
     """A block that opens is not yet a token: the provider may still fail while it thinks of the first."""
     return event.name in {"message_start", "content_block_start", "ping"}
+
+
+def text_in(event: Event) -> str:
+    """What the model says with it, to whoever reads along; not what it thinks, and not what it tells its tools."""
+    delta = object_at(object_in(event.data), "delta") if event.name == "content_block_delta" else None
+    return (delta and word(delta, "text")) or ""
 
 
 def answer_in(body: Body) -> Body:
@@ -45,6 +51,7 @@ MESSAGES = Format(
     messages_in="messages",
     is_last=is_last,
     is_preamble=is_preamble,
+    text_in=text_in,
     answer_in=answer_in,
     usage_from=usage_from,
     is_answer=lambda body: isinstance(body.get("content"), list),

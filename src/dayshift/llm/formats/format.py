@@ -40,6 +40,7 @@ class Format(Struct, frozen=True, kw_only=True):
     messages_in: str
     is_last: Callable[[Event], bool]
     is_preamble: Callable[[Event], bool] = lambda _event: False
+    text_in: Callable[[Event], str] = lambda _event: ""
     answer_in: Callable[[Body], Body] = lambda body: body
     usage_from: Callable[[Body], CallUsage]
     is_answer: Callable[[Body], bool]

@@ -4,7 +4,7 @@ from typing import Any
 
 from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats.errors import complaint_in, openai_error
-from dayshift.llm.formats.format import Body, Format, amount, counted, number, object_at, object_in
+from dayshift.llm.formats.format import Body, Format, amount, counted, number, object_at, object_in, word
 from dayshift.llm.formats.sse import Event
 
 # What is kept with a call, billed by it, or how its answer travels: none of it changes what is asked for.
@@ -35,6 +35,14 @@ def _says_something(choice: Any) -> bool:
     if not isinstance(choice, dict) or not isinstance(choice.get("delta"), dict):
         return True
     return bool(choice.get("finish_reason")) or any(value for name, value in choice["delta"].items() if name != "role")
+
+
+def text_in(event: Event) -> str:
+    """What the model says with it, to whoever reads along: of several choices, the first."""
+    choices = object_in(event.data).get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    delta = object_at(first, "delta") if isinstance(first, dict) and not first.get("index") else None
+    return (delta and word(delta, "content")) or ""
 
 
 def answer_in(body: Body) -> Body:
@@ -80,6 +88,7 @@ CHAT = Format(
     messages_in="messages",
     is_last=is_last,
     is_preamble=is_preamble,
+    text_in=text_in,
     answer_in=answer_in,
     usage_from=usage_from,
     is_answer=is_answer,

@@ -3,7 +3,7 @@
 from dayshift.domain.effect import CallUsage
 from dayshift.llm.formats import errors
 from dayshift.llm.formats.errors import Complaint, openai_error
-from dayshift.llm.formats.format import Body, Format, amount, number, object_at
+from dayshift.llm.formats.format import Body, Format, amount, number, object_at, object_in, word
 from dayshift.llm.formats.openai_chat import IGNORED
 from dayshift.llm.formats.sse import Event
 
@@ -28,6 +28,11 @@ def is_last(event: Event) -> bool:
 
 def is_preamble(event: Event) -> bool:
     return event.name in PREAMBLE
+
+
+def text_in(event: Event) -> str:
+    """What the model says with it, to whoever reads along."""
+    return (event.name == "response.output_text.delta" and word(object_in(event.data), "delta")) or ""
 
 
 def answer_in(body: Body) -> Body:
@@ -65,6 +70,7 @@ RESPONSES = Format(
     messages_in="input",
     is_last=is_last,
     is_preamble=is_preamble,
+    text_in=text_in,
     answer_in=answer_in,
     usage_from=usage_from,
     is_answer=is_answer,
