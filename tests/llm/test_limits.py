@@ -8,9 +8,11 @@ import msgspec
 import pytest
 
 from dayshift.domain.clock import monotonic_seconds
+from dayshift.domain.events import Fault
 from dayshift.domain.provider_settings import ProviderLimits
 from dayshift.hotplane import Plane, keys
 from dayshift.llm.limits import Ask, LimitBusy, Limiter
+from dayshift.llm.limits.used import Used
 from dayshift.tasks.pushes import Pushes
 
 FAST = ProviderLimits(requests_per_minute=6_000, window=10)
@@ -36,7 +38,7 @@ async def limiter(valkey_url, worker_id="w") -> AsyncIterator[Limiter]:
         await made.close()
         await ear.close()
         await plane.close()
-    assert not faults
+    assert not [event for event in faults if isinstance(event, Fault)]
 
 
 async def test_workers_share_a_limit_and_use_it(valkey_url):
@@ -254,3 +256,33 @@ async def test_near_the_limit_nothing_is_in_hand(valkey_url):
         await asyncio.gather(*(come(worker, 15, limits=tight, seconds_apart=0.05) for _ in range(4)))
         single = [call for _, calls in asked for call in calls if not call.is_in_hand]
     assert len({call.id for call in single}) >= 30
+
+
+async def test_what_a_worker_used_of_its_limits_is_told(valkey_url, monkeypatch):
+    monkeypatch.setattr("dayshift.llm.limits.limiter.BEAT_SECONDS", 0.05)
+    told = {}
+    async with limiter(valkey_url) as worker:
+        worker._emit = lambda event: told.update({(event.provider, event.limit): event.ratio})
+        limits = ProviderLimits(requests_per_minute=6_000, tokens_per_minute=1_000_000)
+        for _ in range(3):
+            (await worker.reserve(ask(limits))).settle(input_tokens=1_000, output_tokens=500)
+        (await worker.reserve(ask(limits))).give_back()
+
+        async def is_told():
+            return told.get(("p", "requests")) == pytest.approx(3 / 6_000)
+
+        await until(is_told)
+    assert told["p", "tokens"] == pytest.approx(4_500 / 1_000_000)
+    assert told.keys() == {("p", "requests"), ("p", "tokens")}
+
+
+def test_what_was_used_is_forgotten_after_a_minute(monkeypatch):
+    now = [1_000.0]
+    monkeypatch.setattr("dayshift.llm.limits.used.monotonic_seconds", lambda: now[0])
+    used, limits = Used(), ProviderLimits(tokens_per_minute=100, output_tokens_per_minute=50)
+    for _ in range(20):
+        used.add(1, 6, 4)
+        now[0] += 10
+    assert dict(used.ratios(limits, credentials=2)) == {"tokens": 50 / 200, "output_tokens": 20 / 100}
+    now[0] += 60
+    assert dict(used.ratios(limits, credentials=2)) == {"tokens": 0, "output_tokens": 0}

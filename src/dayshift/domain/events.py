@@ -110,6 +110,16 @@ class LlmLimitWaited(Event, frozen=True, kw_only=True):
     seconds: float
 
 
+class LlmLimitUsed(Event, frozen=True, kw_only=True):
+    """What this process used of a provider's limit in the last minute. `limit`: requests, tokens, input_tokens, output_tokens. `provider`:
+    for a model with limits of its own PROVIDER/MODEL.
+    """
+
+    provider: str
+    limit: str
+    ratio: float
+
+
 class LlmDegraded(Event, frozen=True, kw_only=True):
     """A call was not answered as its model's first target would have. `how`: fallback, cached, park, fail."""
 

@@ -67,6 +67,7 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
     e.LlmCallEnded: LineRule(name="llm.call", level=_DEBUG),
     e.Diverged: LineRule(name="effect.diverged", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.CallNotCaptured: LineRule(name="llm.not_captured", level=_WARNING),
+    e.LlmLimitUsed: LineRule(name="llm.limit_used", level=_DEBUG),
     e.LlmLimitWaited: LineRule(name="llm.limit_waited", level=_DEBUG),
     e.LlmDegraded: LineRule(name="llm.degraded", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.ToolBreakerChanged: LineRule(name="tool.breaker", level=_WARNING, choose=_tool_breaker, levels=(_INFO, _WARNING)),

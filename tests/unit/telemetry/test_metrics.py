@@ -15,6 +15,7 @@ from dayshift.config import Config
 from dayshift.domain import events as e
 from dayshift.domain.clock import now
 from dayshift.telemetry import emit, render_metrics, setup, shut_down
+from dayshift.telemetry.metrics import table
 from dayshift.telemetry.metrics.board import SLOTS, Board, Counter
 from dayshift.telemetry.metrics.counting import Counting
 from dayshift.telemetry.metrics.folder import gauges, read
@@ -108,6 +109,9 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
     emit(e.BreakerChanged(provider="openai", model="gpt-5", state="open"))
     emit(e.BreakerChanged(provider="openai", model="gpt-4", state="open"))
     emit(e.BreakerChanged(provider="openai", model="gpt-4", state="half-open"))
+    emit(e.LlmLimitWaited(provider="openai", seconds=0.3))
+    emit(e.LlmLimitUsed(provider="openai", limit="tokens", ratio=0.4))
+    emit(e.LlmDegraded(provider="openai", model="gpt-5", how="fallback", reason="away"))
     emit(e.Fault(where="claim", error_type="ValueError", message="odd"))
     seen = values()
     expected = {
@@ -124,6 +128,9 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
         "dayshift_queue_oldest_seconds default": 1.5,
         "dayshift_tasks_stranded echo": 7,
         "dayshift_event_loop_lag_seconds": 0.25,
+        "dayshift_llm_limit_wait_seconds_sum openai": 0.3,
+        "dayshift_llm_limit_used_ratio tokens openai": 0.4,
+        "dayshift_llm_degraded_total fallback": 1,
         "dayshift_breaker_state gpt-5 openai": 2,
         "dayshift_breaker_state gpt-4 openai": 1,
         "dayshift_errors_total timeout attempt": 1,
@@ -136,7 +143,11 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
 def test_no_label_grows_with_use():
     labels = {label for metric in METRICS for label in metric.labels}
     of_work = {"agent", "status", "queue", "state", "kind", "outcome", "provider", "model"}
-    assert labels == of_work | {"where", "type", "operation", "route"}
+    assert labels == of_work | {"where", "type", "operation", "route", "limit", "how"}
+
+
+def test_every_metric_is_shown():
+    assert {value for value in vars(table).values() if isinstance(value, table.Metric)} == set(METRICS)
 
 
 def test_the_newest_measurement_wins_and_old_ones_fade():

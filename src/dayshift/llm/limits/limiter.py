@@ -10,8 +10,9 @@ from typing import Protocol
 from dayshift.domain import ids
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import DayshiftError
-from dayshift.domain.events import Event
+from dayshift.domain.events import Event, LlmLimitUsed
 from dayshift.hotplane import Plane, channels
+from dayshift.hotplane.keys import unescaped
 from dayshift.hotplane.limits import LimitPlace, line_of
 from dayshift.llm.limits.asks import Ask, Grant, Waiter
 from dayshift.llm.limits.estimates import Estimates
@@ -124,6 +125,11 @@ class Limiter:
         for line in self._lines.values():
             line.ask_again()
 
+    def _tell_used(self) -> None:
+        for line in self._lines.values():
+            for limit, ratio in line.used_ratios():
+                self._emit(LlmLimitUsed(provider=unescaped(line.name), limit=limit, ratio=ratio))
+
     async def _keep_beating(self) -> None:
         while True:
             with contextlib.suppress(DayshiftError):
@@ -131,4 +137,5 @@ class Limiter:
                 for line in self._lines.values():
                     line.alive_workers = self._alive_workers
             self._telling.renew()
+            self._tell_used()
             await asyncio.sleep(BEAT_SECONDS)

@@ -6,7 +6,7 @@ waits for the answer and goes with the next question. A call that comes behind t
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context
 
 from msgspec import structs
@@ -20,6 +20,7 @@ from dayshift.llm.limits.asks import Ask, Grant, LimitBusy, Waiter
 from dayshift.llm.limits.in_hand import Hand
 from dayshift.llm.limits.own_line import OwnLine
 from dayshift.llm.limits.share import Share
+from dayshift.llm.limits.used import Used
 
 ASKED_AT_ONCE = 16
 EARLY_SECONDS, FAR_EARLY_SECONDS = 0.015, 0.05  # ask so long before the time: less than what the plane grants ahead
@@ -46,6 +47,7 @@ class Line:
         self._not_wanted = not_wanted
         self._emit = emit
         self.open_calls: dict[str, int] = {}
+        self.used = Used()
         self.alive_workers = 1
         self._plane = plane
         self._own = OwnLine()
@@ -60,6 +62,10 @@ class Line:
     def name(self) -> str:
         """The line's name in the plane."""
         return self._place.line
+
+    def used_ratios(self) -> Iterator[tuple[str, float]]:
+        """What this worker used of each limit in the last minute."""
+        return self.used.ratios(self._place.limits, len(self._place.credentials))
 
     @property
     def share(self) -> Share:

@@ -98,6 +98,7 @@ class Telling:
     ) -> None:
         line, credential = reservation.line, reservation.credential
         line.open_calls[credential] -= 1
+        line.used.add(requests, used_in, used_out)
         if reservation.grant.is_shared:
             self._open.pop(reservation.waiter.id, None)
             self._teller.tell(line.name, telling, within_seconds=0.0 if line.is_short else SETTLE_WITHIN_SECONDS)

@@ -39,6 +39,7 @@ class Counting:
         self._lag = self._gauge(board, table.LOOP_LAG)
         self._breakers = self._gauge(board, table.BREAKER_STATE)
         self._limit_wait = self._histogram(board, table.LLM_LIMIT_WAIT)
+        self._limit_used = self._gauge(board, table.LLM_LIMIT_USED)
         self._degraded = self._counter(board, table.LLM_DEGRADED)
 
     def subscribe(self) -> list[Callable[[], None]]:
@@ -57,6 +58,7 @@ class Counting:
             subscribe(e.TasksStranded, self._on_stranded),
             subscribe(e.WorkerSlots, self._on_slots),
             subscribe(e.LlmLimitWaited, lambda event: self._limit_wait.observe((event.provider,), event.seconds)),
+            subscribe(e.LlmLimitUsed, lambda event: self._limit_used.set((event.provider, event.limit), event.ratio)),
             subscribe(e.LlmDegraded, lambda event: self._degraded.add((event.how,))),
             subscribe(e.BreakerChanged, self._on_breaker),
             subscribe(e.LoopLag, lambda event: self._lag.set((), event.lag_seconds)),

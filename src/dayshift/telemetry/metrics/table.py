@@ -108,6 +108,13 @@ LLM_LIMIT_WAIT = Metric(
     "How long calls waited for their turn under a provider's limit.",
     TASK_SECONDS,
 )
+LLM_LIMIT_USED = Metric(
+    "dayshift_llm_limit_used_ratio",
+    "sum",
+    ("provider", "limit"),
+    "How much of a provider's limit the living workers used in the last minute: 1 is all of it. `limit`: requests, tokens, input_tokens, "
+    "output_tokens; `provider` is PROVIDER/MODEL where a model has limits of its own.",
+)
 LLM_DEGRADED = Metric(
     "dayshift_llm_degraded_total",
     "counter",
@@ -150,6 +157,9 @@ METRICS = (
     LLM_TOKENS,
     LLM_COST,
     LLM_UNPRICED,
+    LLM_LIMIT_WAIT,
+    LLM_LIMIT_USED,
+    LLM_DEGRADED,
     BREAKER_STATE,
     WORKER_SLOTS,
     ERRORS,
