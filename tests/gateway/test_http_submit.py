@@ -163,9 +163,3 @@ async def test_a_busy_conversation_can_be_refused(http, house, echo):
     await house.finish(first["id"])
     free = await http.post("/v1/tasks", json={**echo, "conversation": "c", "on_busy": "reject"})
     assert free.status_code == 202
-
-
-async def test_what_comes_later_is_refused_and_not_ignored(http, echo):
-    answer = await http.post("/v1/tasks", json={**echo, "webhook": {"url": "https://example.com/hook"}})
-    assert (answer.status_code, answer.json()["code"]) == (422, "not_yet_possible")
-    assert (await http.get("/v1/tasks")).json()["data"] == []

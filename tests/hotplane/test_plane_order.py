@@ -113,6 +113,23 @@ async def test_a_tenant_at_its_cap_costs_the_others_nothing(plane):
     assert len(await crowd.claim(plane, worker_id, 100)) == 44
 
 
+async def test_what_the_house_does_for_a_tenant_takes_none_of_its_cap_and_waits_for_none(plane):
+    await plane.apply_policy(1, {}, {"capped": 1})
+    house = [crowd.Place(place.id, "dayshift.webhook", 5, "capped", place.seq) for place in crowd.places(3)]
+    await plane.enqueue([*crowd.places(3, tenant="capped"), *house])
+    worker_id = crowd.worker()
+    wishes = [("agent", -1), ("dayshift.webhook", -1)]
+    claimed = (await plane.claim(worker_id, "first", wishes, 10)).task_ids
+    assert set(claimed) > {place.id for place in house}
+    assert len(claimed) == 4
+    assert (await plane.claim(worker_id, "second", wishes, 10)).task_ids == []
+    await plane.ack(worker_id, [Ack(house[0].id, 0.01)])
+    assert (await plane.claim(worker_id, "third", wishes, 10)).task_ids == []
+    own = next(one for one in claimed if one not in {place.id for place in house})
+    await plane.ack(worker_id, [Ack(own, 0.01)])
+    assert len((await plane.claim(worker_id, "fourth", wishes, 10)).task_ids) == 1
+
+
 async def test_the_cap_of_all_others_and_the_exception_from_it(plane):
     await plane.apply_policy(1, {}, {"*": 1, "free": None})
     for tenant in ("a", "b", "free"):

@@ -44,7 +44,7 @@ ALL_THE_TIME = {name: HOT[name] for name in BY_THE_CLOCK} | {
     "place_of": NIL,
     "get_task_of_tenant": f"{NIL}, 'busy'",
     "lane_page": "'agent', 5, 'busy', 0, 10",
-    "list_tasks_by_status": f"'busy', {STATES}, {NEWEST}, 20",
+    "list_tasks_by_status": f"'busy', {STATES}, {NEWEST}, 20, false",
     "list_tasks_of_agent": f"'busy', {STATES}, {NEWEST}, 20, 'agent'",
     "list_tasks_of_user": f"'busy', {STATES}, {NEWEST}, 20, 'somebody', NULL",
     "list_tasks_of_conversation": f"'busy', {STATES}, {NEWEST}, 20, 'talk', NULL, NULL",

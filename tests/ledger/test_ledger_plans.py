@@ -83,12 +83,14 @@ HOT = {
     "note_told": UUIDS,
     "unfinished_children": NIL,
     "orphans": "500",
+    "delivery_of": NIL,
+    "test_delivery": f"{NIL}, 'busy', 'x', 'x'",
     "get_task": NIL,
     "get_task_of_tenant": f"{NIL}, 'busy'",
     "find_idempotency_key": "'busy', 'a key'",
     "get_tasks": UUIDS,
     "finished_among": UUIDS,
-    "list_tasks_by_status": f"'busy', '{{queued}}', {NIL}, 20",
+    "list_tasks_by_status": f"'busy', '{{queued}}', {NIL}, 20, false",
     "list_tasks_of_agent": f"'busy', '{{queued}}', {NIL}, 20, 'agent1'",
     "list_tasks_of_user": f"'busy', '{{queued}}', {NIL}, 20, 'u1', NULL",
     "list_tasks_of_conversation": f"'busy', '{{queued}}', {NIL}, 20, 'c1', NULL, NULL",
@@ -227,7 +229,9 @@ async def test_a_partition_that_was_vacuumed_while_empty_is_used_rightly_once_it
 
 # Rare, or on tables that stay small.
 COLD = {
-    "active_keys", "all_agents", "clock", "create_key", "current_settings", "drop_partitions",
+    "active_keys", "all_agents", "clock", "create_key", "create_webhook_endpoint", "current_settings", "default_webhook_secret",
+    "delete_webhook_endpoint", "disable_webhook_endpoint", "drop_partitions", "get_webhook_endpoint", "list_webhook_endpoints",
+    "rotate_webhook_secret", "update_webhook_endpoint",
     "get_plane_state", "keep_depths", "last_settings_change_around", "list_keys", "list_workers", "make_partitions", "note_outlived",
     "raise_epoch", "read_depths", "register_agents", "register_worker", "release_worker", "revoke_key", "settings_history",
     "touch_keys", "write_settings",

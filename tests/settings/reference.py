@@ -91,6 +91,8 @@ MEANINGS = {
     "gateway.max_body_bytes": "The largest request body; more is 413",
     "gateway.default_agent": "The agent that doors without a name for it use",
     "journal.preview_characters": "How many characters of what was asked are kept with each effect that begins from then on, without secrets (0 to 2,000)",
+    "webhooks.allow_private": "Whether webhooks may go to http addresses, and to private, loopback and link-local ones: for development, "
+    "and where every key that submits is trusted with the network that workers stand in",
     "retention.tasks": "How long a finished task is kept, from its end; dead letters stay until they are dropped",
     "retention.conversations": "How long the history of a conversation is kept in which no task comes or goes; null: until it is erased",
     "retention.events": "How long a finished task's stream is kept, from its end (at most the last 50,000 finished ones)",
@@ -128,7 +130,7 @@ The same over HTTP, with a key of scope `admin`: `GET`, `PUT {value, why?}` and 
   nothing at, above or below its path has changed since version N, so people who change different settings never
   collide. Else `version_mismatch`: exit status 1, HTTP 412.
 - **Secrets** are never stored: `api_key` names an environment variable of the workers, `${env:NAME}`, and nothing else is taken.
-- **Sections** `alerts` and `webhooks` come with later releases, and are refused until then.
+- **The section** `alerts` comes with a later release, and is refused until then.
 - A setting that a newer release stored and this one does not know is left out, and the log says so.
 
 | path | value | default | meaning |

@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
+from dayshift.domain import webhooks
 from dayshift.domain.errors import WrongUse
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 MARK = "__dayshift_agent__"
+HOUSE_PREFIX = "dayshift."
 LONGEST_TIMEOUT_SECONDS = 31_536_000.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
@@ -97,6 +99,10 @@ def _check(declaration: Declaration) -> None:
     for word, text in (("name", declaration.name), ("queue", declaration.queue)):
         if not isinstance(text, str) or _NAME.fullmatch(text) is None:
             raise WrongUse(f"{where}: {word}={text!r} must be 1-100 of A-Z a-z 0-9 _ . - and begin with none of . -")
+    if declaration.name.startswith(HOUSE_PREFIX) or declaration.queue == webhooks.QUEUE:
+        raise WrongUse(
+            f"{where}: names that begin with {HOUSE_PREFIX} and the queue {webhooks.QUEUE} are for built-in agents; choose another"
+        )
     _check_numbers(where, declaration)
 
 

@@ -55,6 +55,9 @@ class Waiting(Protocol):
     async def until_due(self, wait: Effect) -> None:
         """Until the time of a wait is over."""
 
+    async def until_provider(self, provider: str, seconds: float, message: str) -> None:
+        """So many seconds for somebody who does not answer. No journal knows of it: a later attempt asks again in any case."""
+
     async def answer(self, wait: Effect) -> bytes | ChildEnd | None:
         """What a wait was for: a signal's payload, a child's end, or None when it timed out (which is recorded then)."""
 

@@ -96,6 +96,14 @@ class CallNotCaptured(Event, frozen=True, kw_only=True):
     path: str
 
 
+class WebhookDelivery(Event, frozen=True, kw_only=True):
+    """A try to tell a receiver. `outcome`: delivered; failed, and it comes again; dead; held, as the receiver is left alone for a
+    while; dropped, as there is nothing to tell or nobody to tell it to any more.
+    """
+
+    outcome: str
+
+
 class ToolBreakerChanged(Event, frozen=True, kw_only=True):
     """The breaker of a tool in this process. `state`: closed, open, half-open."""
 

@@ -17,6 +17,7 @@ EFFECT = "effect_"
 MESSAGE = "msg_"
 CONVERSATION = "conv_"
 PROBE = "probe_"
+WEBHOOK = "wh_"  # an endpoint
 
 _UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

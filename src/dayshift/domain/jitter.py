@@ -5,6 +5,11 @@ import random
 _MAX_DOUBLINGS = 32
 
 
+def stretched(seconds: float, by: float) -> float:
+    """The delay, up to so much of itself longer: a time that is promised is not undercut."""
+    return seconds * (1.0 + random.uniform(0.0, by))  # noqa: S311 - spreads load; nothing secret depends on it
+
+
 def full_jitter(base_seconds: float, cap_seconds: float, failures: int) -> float:
     """A delay drawn evenly from 0 up to `base_seconds` doubled for each failure after the first, at most `cap_seconds`.
 

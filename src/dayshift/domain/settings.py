@@ -73,6 +73,12 @@ class JournalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     preview_characters: Annotated[int, Meta(ge=0, le=2_000)] = 0
 
 
+class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`allow_private`: webhooks may go to http addresses, and to private, loopback and link-local ones, too."""
+
+    allow_private: bool = False
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One version of all settings. Swapped whole when a newer version is seen; never changed in place."""
 
@@ -86,6 +92,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     gateway: GatewaySettings = GatewaySettings()
     retention: RetentionSettings = RetentionSettings()
     journal: JournalSettings = JournalSettings()
+    webhooks: WebhookSettings = WebhookSettings()
 
     def queue(self, name: str) -> QueueSettings:
         return self.queues.get(name) or QueueSettings()

@@ -29,8 +29,10 @@ from dayshift.gateway.table import (
     public_routes,
     signal_routes,
     task_routes,
+    webhook_routes,
 )
 from dayshift.gateway.tasks import TaskDoor
+from dayshift.gateway.webhooks import WebhooksDoor
 from dayshift.hotplane import channels
 from dayshift.settings import SettingsStore
 from dayshift.tasks.services import Services
@@ -90,6 +92,7 @@ def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[
         *effect_routes(EffectsDoor(tasks)),
         *conversation_routes(ConversationsDoor(tasks)),
         *signal_routes(SignalDoor(tasks)),
+        *webhook_routes(WebhooksDoor(tasks, services.settings)),
         *list_routes(Lists(tasks)),
         *admin_routes(
             Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings, tell_all)

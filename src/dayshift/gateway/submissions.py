@@ -3,35 +3,37 @@
 import msgspec
 
 from dayshift.domain.errors import DayshiftError, FieldError, InvalidInput
+from dayshift.domain.settings import Settings
 from dayshift.gateway.batches import batch_outline
 from dayshift.gateway.bodies import checked_json
 from dayshift.gateway.headers import check_idempotency_key
 from dayshift.gateway.paths import invalid, typed
 from dayshift.gateway.problems import HttpError
+from dayshift.gateway.webhooks import check_url
 from dayshift.tasks.inputs import TaskRequest
 
 MAX_BATCH = 1_000
 
 
-def one_request(body: bytes, key: str | None) -> TaskRequest:
+def one_request(body: bytes, key: str | None, settings: Settings) -> TaskRequest:
     """The request of `POST /v1/tasks`, with the key of its header."""
-    wish = _possible_now(typed(body, TaskRequest))
+    wish = _allowed(typed(body, TaskRequest), settings)
     if wish.idempotency_key is not None:
         raise _wrong("idempotency_key", "belongs into the header Idempotency-Key here; only batch items carry it")
     return wish if key is None else msgspec.structs.replace(wish, idempotency_key=key)
 
 
-def batch_items(raw: bytes) -> list[TaskRequest | DayshiftError]:
+def batch_items(raw: bytes, settings: Settings) -> list[TaskRequest | DayshiftError]:
     """The requests of a batch, in order: each one typed, or the error that concerns it alone."""
     items = batch_outline(raw)
     if not 1 <= len(items) <= MAX_BATCH:
         raise _wrong("tasks", f"must hold 1 to {MAX_BATCH} tasks, not {len(items)}")
-    return [_item(item, f"tasks[{index}]") for index, item in enumerate(items)]
+    return [_item(item, f"tasks[{index}]", settings) for index, item in enumerate(items)]
 
 
-def _item(raw: bytes, where: str) -> TaskRequest | DayshiftError:
+def _item(raw: bytes, where: str, settings: Settings) -> TaskRequest | DayshiftError:
     try:
-        wish = _possible_now(typed(checked_json(raw, where), TaskRequest, where))
+        wish = _allowed(typed(checked_json(raw, where), TaskRequest, where), settings)
         if wish.idempotency_key is not None:
             check_idempotency_key(wish.idempotency_key)
     except (InvalidInput, HttpError) as error:
@@ -39,11 +41,10 @@ def _item(raw: bytes, where: str) -> TaskRequest | DayshiftError:
     return wish
 
 
-def _possible_now(wish: TaskRequest) -> TaskRequest:
-    """Refuse what the contract names and this release cannot do yet: to ignore it silently would be worse."""
+def _allowed(wish: TaskRequest, settings: Settings) -> TaskRequest:
+    """Refuse a webhook to where none may go."""
     if wish.webhook is not None:
-        fault = FieldError("webhook", "comes with a later release; follow GET /v1/tasks/ID/events instead")
-        raise InvalidInput(f"webhook: {fault.message}", [fault], code="not_yet_possible")
+        check_url(wish.webhook.url, "webhook.url", settings)
     return wish
 
 

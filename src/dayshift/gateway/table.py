@@ -26,6 +26,18 @@ from dayshift.gateway.settings import Reason, SettingRequest, SettingsDoor
 from dayshift.gateway.signals import SignalDoor, SignalRequest
 from dayshift.gateway.submissions import MAX_BATCH
 from dayshift.gateway.tasks import Look, TaskDoor, TaskFilter
+from dayshift.gateway.webhooks import (
+    DeletedEndpoint,
+    EndpointChange,
+    EndpointRequest,
+    EndpointTested,
+    EndpointTestRequest,
+    EndpointView,
+    EndpointWithSecret,
+    EventTypeList,
+    RotateRequest,
+    WebhooksDoor,
+)
 from dayshift.ledger.shapes import KeyRow
 from dayshift.settings import Change
 from dayshift.tasks.depth import QueueDepth
@@ -217,6 +229,91 @@ def signal_routes(signals: SignalDoor) -> list[Route]:
             summary="Send a signal to a task",
             body=SignalRequest,
             answers={202: None, 400: Problem, 404: Problem, 409: Problem, 413: Problem, 422: Problem, 503: Problem},
+        ),
+    ]
+
+
+def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
+    """Who is told of a tenant's tasks."""
+    where = "/v1/webhook_endpoints"
+    body_problems: dict[int, Any] = {400: Problem, 403: Problem, 404: Problem, 413: Problem, 415: Problem, 422: Problem}
+    return [
+        Route(
+            method="POST",
+            path=where,
+            handler=hooks.create,
+            scope=SUBMIT,
+            summary="Make a webhook endpoint",
+            tag="webhooks",
+            body=EndpointRequest,
+            answers={201: EndpointWithSecret, 409: Problem, **body_problems, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path=where,
+            handler=hooks.list,
+            scope=READ,
+            summary="List webhook endpoints, newest first",
+            tag="webhooks",
+            query=Page,
+            answers={200: list[EndpointView], 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path="/v1/webhook_event_types",
+            handler=hooks.event_types,
+            scope=READ,
+            summary="List what webhooks can tell of",
+            tag="webhooks",
+            answers={200: EventTypeList},
+        ),
+        Route(
+            method="GET",
+            path=f"{where}/{{id}}",
+            handler=hooks.get,
+            scope=READ,
+            summary="Get a webhook endpoint",
+            tag="webhooks",
+            answers={200: EndpointView, 404: Problem, 503: Problem},
+        ),
+        Route(
+            method="POST",
+            path=f"{where}/{{id}}",
+            handler=hooks.update,
+            scope=SUBMIT,
+            summary="Change a webhook endpoint",
+            tag="webhooks",
+            body=EndpointChange,
+            answers={200: EndpointView, **body_problems, 503: Problem},
+        ),
+        Route(
+            method="DELETE",
+            path=f"{where}/{{id}}",
+            handler=hooks.delete,
+            scope=SUBMIT,
+            summary="Delete a webhook endpoint",
+            tag="webhooks",
+            answers={200: DeletedEndpoint, 403: Problem, 404: Problem, 503: Problem},
+        ),
+        Route(
+            method="POST",
+            path=f"{where}/{{id}}/rotate_secret",
+            handler=hooks.rotate,
+            scope=SUBMIT,
+            summary="Give a webhook endpoint another secret",
+            tag="webhooks",
+            body=RotateRequest,
+            answers={200: EndpointWithSecret, **body_problems, 503: Problem},
+        ),
+        Route(
+            method="POST",
+            path=f"{where}/{{id}}/test",
+            handler=hooks.test,
+            scope=SUBMIT,
+            summary="Deliver a sample to a webhook endpoint",
+            tag="webhooks",
+            body=EndpointTestRequest,
+            answers={200: EndpointTested, 409: Problem, **body_problems, 503: Problem},
         ),
     ]
 

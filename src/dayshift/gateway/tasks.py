@@ -58,7 +58,7 @@ class TaskDoor:
         wait = Wait(self._services.waiters, request, wait_seconds or 0)
         try:
             receipt = await self._services.intake.submit(
-                one_request(body, key),
+                one_request(body, key, self._settings()),
                 tenant=request.tenant,
                 trace_id=headers.trace_id(request),
                 before_commit=wait.begin,
@@ -78,7 +78,7 @@ class TaskDoor:
             raise headers.wrong_header(
                 "Idempotency-Key", "names one task; give each task of a batch an idempotency_key"
             )
-        items = batch_items(await read_unchecked(request, self._max_body_bytes))
+        items = batch_items(await read_unchecked(request, self._max_body_bytes), self._settings())
         results = await self._services.intake.submit_many(
             items, tenant=request.tenant, trace_id=headers.trace_id(request)
         )

@@ -9,6 +9,7 @@ from dayshift.ledger.database import Database
 from dayshift.ledger.reading import Reading
 from dayshift.ledger.rows import bare, bare_or_missing, to_place
 from dayshift.ledger.shapes import CancelResult
+from dayshift.ledger.webhooks import places_of
 
 
 class Control(Reading):
@@ -27,6 +28,7 @@ class Control(Reading):
             worker_id=f"worker_{row['worker_id']}" if row["worker_id"] else None,
             was=Status(row["was"]),
             conversation_has_next=row["has_next"],
+            deliveries=places_of(row, tenant),
         )
 
     async def retry(self, tenant: str, task_id: str) -> Place:

@@ -34,6 +34,7 @@ from dayshift.domain.task import Status, Timing, Usage
 from dayshift.ledger.database import Database, columns
 from dayshift.ledger.rows import bare, encode, error_of, finite, rounds
 from dayshift.ledger.shapes import Finish, Finished
+from dayshift.ledger.webhooks import places_of
 
 _NO_USAGE = Usage()
 _NO_TIMING = Timing()
@@ -87,4 +88,5 @@ def _answer(outcome: Finish, row: asyncpg.Record) -> Finished:
         finished_at=row["finished_at"],
         conversation_has_next=row["has_next"],
         error=error_of(row),
+        deliveries=places_of(row, row["tenant"]) if row["delivery_ids"] else [],
     )

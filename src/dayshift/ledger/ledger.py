@@ -17,6 +17,7 @@ from dayshift.ledger.shapes import Poll, SchemaState
 from dayshift.ledger.spending import Spending
 from dayshift.ledger.tasks import Tasks
 from dayshift.ledger.waits import Waits
+from dayshift.ledger.webhooks import Webhooks
 from dayshift.ledger.workers import Workers
 
 
@@ -33,6 +34,7 @@ class Ledger:
         self.workers = Workers(self._db, self.tasks)
         self.registry = Registry(self._db)
         self.keys = Keys(self._db)
+        self.webhooks = Webhooks(self._db)
         self.settings = SettingsVersions(self._db)
         self.plane_state = PlaneState(self._db)
 

@@ -45,8 +45,10 @@ class Reading:
         user: str | None = None,
         limit: int = 20,
         after: str | None = None,
+        with_systems: bool = False,
     ) -> list[Task]:
-        """A tenant's tasks, newest first; `after` is the id of the last one seen.
+        """A tenant's tasks, newest first; `after` is the id of the last one seen. What built-in agents do for the tenant is among
+        them only `with_systems`, or when its agent is named.
 
         The rarest filter chooses the index; the others are looked at row by row.
         """
@@ -59,7 +61,7 @@ class Reading:
         elif agent is not None:
             rows = await self._db.fetch("list_tasks_of_agent", *arguments, agent)
         else:
-            rows = await self._db.fetch("list_tasks_by_status", *arguments)
+            rows = await self._db.fetch("list_tasks_by_status", *arguments, with_systems)
         return [to_task(row) for row in rows]
 
     async def kept_under(self, tenant: str, key: str) -> tuple[str, bytes] | None:
@@ -72,8 +74,8 @@ class Reading:
         return [public_id(row["id"]) for row in await self._db.fetch("unfinished_before", bare(task_id))]
 
     async def dead(self, tenant: str, *, limit: int = 20, after: str | None = None) -> Sequence[Task]:
-        """A tenant's dead letters, newest first."""
-        return await self.list(tenant, status=Status.FAILED, limit=limit, after=after)
+        """A tenant's dead letters, newest first, those of built-in agents among them."""
+        return await self.list(tenant, status=Status.FAILED, limit=limit, after=after, with_systems=True)
 
 
 def _below(after: str | None) -> str:

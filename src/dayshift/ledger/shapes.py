@@ -133,6 +133,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     wake_at: datetime | None = None
     conversation_has_next: bool = False
     error: TaskError | None = None
+    deliveries: list[Place] = []
 
 
 class CancelResult(Struct, frozen=True, kw_only=True):
@@ -142,6 +143,7 @@ class CancelResult(Struct, frozen=True, kw_only=True):
     worker_id: str | None
     was: Status
     conversation_has_next: bool = False
+    deliveries: list[Place] = []
 
 
 class Depth(Struct, frozen=True, kw_only=True):

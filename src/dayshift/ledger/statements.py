@@ -5,12 +5,14 @@
     SELECT ...
 
 A statement is a name, one sentence saying what it promises, and SQL. A name or a promise that is missing, and a name
-given twice, are errors at import, so that no file can hide one.
+given twice, are errors at import, so that no file can hide one. What several statements do in the same words stands once,
+in `queries/parts/NAME.sql`, and is named where it belongs: `/*+ NAME */`.
 """
 
 import re
 from importlib.resources import files
 
+_PART = re.compile(r"/\*\+ ([a-z_]+) \*/")
 _HEAD = re.compile(r"^-- name: (?P<name>[a-z][a-z0-9_]*)\n-- (?P<promise>\S.*)\n", re.MULTILINE)
 
 
@@ -32,10 +34,13 @@ def parse(text: str) -> dict[str, str]:
 def load() -> dict[str, str]:
     """All statements of the room, by name."""
     statements: dict[str, str] = {}
-    for file in sorted(files(__package__).joinpath("queries").iterdir(), key=lambda entry: entry.name):
+    queries = files(__package__).joinpath("queries")
+    parts = {file.name[:-4]: file.read_text(encoding="utf-8").strip() for file in queries.joinpath("parts").iterdir()}
+    for file in sorted(queries.iterdir(), key=lambda entry: entry.name):
         if not file.name.endswith(".sql"):
             continue
-        for name, sql in parse(file.read_text(encoding="utf-8")).items():
+        whole = _PART.sub(lambda named: parts[named[1]], file.read_text(encoding="utf-8"))
+        for name, sql in parse(whole).items():
             if name in statements:
                 raise ValueError(f"two statements are named {name}")
             statements[name] = sql

@@ -20,7 +20,7 @@ from dayshift.settings.meaning import SECRETS_CURE, faults_of_meaning
 from dayshift.settings.paths import Path, canonical
 
 NOT_YET: dict[Path, set[str]] = {
-    (): {"alerts", "webhooks"},
+    (): {"alerts"},
 }
 SHOWN_CHARACTERS = 80
 

@@ -45,6 +45,8 @@ class Control:
         """
         result = await self._ledger.tasks.cancel(tenant, task_id)
         self._push_down(task_id)
+        for place in result.deliveries:
+            self._outbox.place(place)
         if result.was in {Status.QUEUED, Status.WAITING}:
             endings.tell(self._outbox, result.task)
             if result.conversation_has_next:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from dayshift.domain import webhooks
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import Refused
 from dayshift.domain.settings import Settings
@@ -109,7 +110,8 @@ class Admission:
         self._queued_by = Counter()
         for row in depths.rows:
             self._queued_in[row.queue] += row.ready + row.delayed
-            self._queued_by[row.tenant] += row.ready + row.delayed
+            if row.queue != webhooks.QUEUE:  # what the house does for a tenant takes no room from its tasks
+                self._queued_by[row.tenant] += row.ready + row.delayed
         self._accepted = [part for part in self._accepted if part.closed_at is None or part.closed_at > measured_at]
 
 

@@ -136,6 +136,8 @@ class Finishing:
     def _tell(self, recording: _Recording, finished: Finished) -> None:
         """The outcome is recorded: by its caller, or for one that has left."""
         started, worker_id, outcome = recording.started, recording.worker_id, recording.outcome
+        for place in finished.deliveries:
+            self._outbox.place(place)
         if not finished.accepted:
             emit(AttemptSuperseded(task_id=started.id, attempt=started.attempt, where="finish"))
             self._outbox.ack(worker_id, Ack(task_id=started.id, slot_seconds=outcome.slot_seconds))

@@ -2,13 +2,13 @@
 
 import hashlib
 import math
-import re
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
+from dayshift.domain.addresses import target_of
 from dayshift.domain.clock import now
 from dayshift.domain.errors import FieldError, InvalidInput
 from dayshift.domain.task import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -20,8 +20,6 @@ OnBusy = Literal["enqueue", "reject", "interrupt"]
 LONGEST_NAME = 255
 LONGEST_WAIT_SECONDS = 10 * 366 * 86_400
 LONGEST_TIMEOUT_SECONDS = 366 * 86_400
-LONGEST_URL = 2_048
-_URL = re.compile(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
 class WebhookRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,9 +171,10 @@ def _earliest_start(request: TaskRequest) -> datetime:
 def _webhook_faults(request: TaskRequest) -> list[FieldError]:
     if request.webhook is None:
         return []
-    url = request.webhook.url
-    if len(url) > LONGEST_URL or not _is_whole_unicode(url) or "\0" in url or _URL.fullmatch(url) is None:
-        return [FieldError("webhook.url", f"must be an http or https URL of at most {LONGEST_URL} characters")]
+    try:
+        target_of(request.webhook.url)
+    except ValueError as error:
+        return [FieldError("webhook.url", str(error))]
     return []
 
 

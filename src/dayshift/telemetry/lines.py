@@ -71,6 +71,7 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
     e.LlmLimitWaited: LineRule(name="llm.limit_waited", level=_DEBUG),
     e.LlmDegraded: LineRule(name="llm.degraded", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.ToolBreakerChanged: LineRule(name="tool.breaker", level=_WARNING, choose=_tool_breaker, levels=(_INFO, _WARNING)),
+    e.WebhookDelivery: LineRule(name="webhook.delivery", level=_DEBUG),
     e.BreakerChanged: LineRule(name="llm.breaker", level=_WARNING, choose=_breaker, levels=(_INFO, _WARNING)),
     e.TaskFinished: LineRule(
         name="task.finished",

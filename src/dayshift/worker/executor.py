@@ -24,6 +24,7 @@ from dayshift.domain.flags import flag_value
 from dayshift.domain.patience import until_answered
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Started, TaskError
+from dayshift.domain.webhooks import QUEUE
 from dayshift.hotplane import Plane
 from dayshift.journal import AttemptJournal
 from dayshift.journal.journal import Journal
@@ -144,6 +145,8 @@ class Executor:
         if agent is None:
             message = f"this worker's code has no agent {started.agent!r}; deploy it, or cancel the task"
             return Outcome(kind="failed", error=TaskError("unknown_agent", message))
+        if agent.queue == QUEUE:
+            self._slots.set_aside(attempt)
         judge = Judge(agent, self._settings().agent(agent.name), started)
         try:
             arguments = agent.signature.decode(started.input)

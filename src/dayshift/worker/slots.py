@@ -14,17 +14,21 @@ class Slots:
     An attempt whose code was fenced off is no longer held (its outcome is recorded), but its code still runs, so its
     slot stays taken: it is *stuck*. Its task may be tried again here meanwhile, under the same key: what an attempt leaves
     is its own place and never its successor's.
+
+    What the house's own agents do is *aside*: it is held like any other, and takes no author's slot while it waits for a stranger's
+    answer. How much of it there may be at once, those agents bound themselves.
     """
 
     def __init__(self, total: int) -> None:
         self.total = total
         self._held: dict[tuple[str, str], Attempt] = {}
         self._stuck: dict[Attempt, float] = {}  # since when, by the monotonic clock
+        self._aside: set[Attempt] = set()
         self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def free(self) -> int:
-        return self.total - len(self._held) - len(self._stuck)
+        return self.total - len(self._held) - len(self._stuck) + len(self._aside)
 
     @property
     def stuck_seconds(self) -> float:
@@ -42,10 +46,17 @@ class Slots:
         self._held[attempt.key] = attempt
         return True
 
+    def set_aside(self, attempt: Attempt) -> None:
+        """It goes on without a slot."""
+        if self._held.get(attempt.key) is attempt:
+            self._aside.add(attempt)
+            self.nudge()
+
     def leave(self, attempt: Attempt) -> None:
         """The attempt needs its slot no more."""
         self._stop_holding(attempt)
         self._stuck.pop(attempt, None)
+        self._aside.discard(attempt)
         self.nudge()
 
     def mark_stuck(self, attempt: Attempt) -> None:

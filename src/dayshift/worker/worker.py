@@ -41,6 +41,7 @@ from dayshift.worker.registration import Registration
 from dayshift.worker.slots import Slots
 from dayshift.worker.waits import Waits
 from dayshift.worker.watchdog import Watchdog
+from dayshift.worker.webhooks import Sender, house_agents
 
 GRACE_SECONDS = 30.0
 SLOTS_REPORT_SECONDS = 1.0
@@ -69,6 +70,7 @@ class Worker:
         grace_seconds: float = GRACE_SECONDS,
         recycle_after_seconds: float = RECYCLE_AFTER_SECONDS,
         is_quarantine: bool = False,
+        webhook_sender: Sender | None = None,
         on_new_id: Callable[[str], None] = lambda _worker_id: None,
     ) -> None:
         self._services = services
@@ -83,6 +85,9 @@ class Worker:
         self._slots = Slots(slots)
         self._registration = Registration(services.ledger, loaded, slots)
         self._watchdog = Watchdog()
+        sender = webhook_sender or Sender(lambda: services.settings().webhooks.allow_private)
+        on_back = services.provider_waits.is_back
+        runnable = {**loaded.agents, **house_agents(services.ledger, sender, on_back=on_back)}
         self._noted = contextlib.ExitStack()
         self._journal = Journal(
             services.ledger, services.family.child_made, lambda: services.settings().journal.preview_characters
@@ -95,7 +100,7 @@ class Worker:
             finishing=services.finishing,
             journal=self._journal,
             settings=services.settings,
-            agents=loaded.agents,
+            agents=runnable,
             slots=self._slots,
             waits=self._waits,
             on_quarantine=quarantine.run,
@@ -107,7 +112,7 @@ class Worker:
         self._claimer = Claimer(
             plane=services.plane,
             slots=self._slots,
-            agents=loaded.agents,
+            agents=runnable,
             pins=loaded.pins,
             settings=services.settings,
             lease=lambda: self._lease,

@@ -51,7 +51,7 @@ def test_every_fault_is_told_with_its_exact_path():
         ),
         ({"flags": {"new_prompt": {"percent": 101}}}, "flags.new_prompt.percent", "<= 100"),
         ({"alerts": {}}, "alerts", "not known to this version"),
-        ({"webhooks": {}}, "webhooks", "not known to this version"),
+        ({"webhooks": {"allow_privat": True}}, "webhooks.allow_privat", "did you mean"),
         ({"agents": {"a": {"budget": {"usd_per_week": 1}}}}, "agents.a.budget.usd_per_week", "did you mean"),
         ({"tenants": {"a": {"budget": {"usd_per_day": 0}}}}, "tenants.a.budget.usd_per_day", "> 0"),
         ({"tenants": {"a": {"user_budget": {"usd_per_day": float("inf")}}}}, "tenants.a.user_budget.usd_per_day", "<="),

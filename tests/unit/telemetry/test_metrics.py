@@ -112,6 +112,7 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
     emit(e.LlmLimitWaited(provider="openai", seconds=0.3))
     emit(e.LlmLimitUsed(provider="openai", limit="tokens", ratio=0.4))
     emit(e.LlmDegraded(provider="openai", model="gpt-5", how="fallback", reason="away"))
+    emit(e.WebhookDelivery(outcome="held"))
     emit(e.Fault(where="claim", error_type="ValueError", message="odd"))
     seen = values()
     expected = {
@@ -131,6 +132,7 @@ def test_every_event_that_counts(values: Callable[[], dict[str, float]]):
         "dayshift_llm_limit_wait_seconds_sum openai": 0.3,
         "dayshift_llm_limit_used_ratio tokens openai": 0.4,
         "dayshift_llm_degraded_total fallback": 1,
+        "dayshift_webhook_deliveries_total held": 1,
         "dayshift_breaker_state gpt-5 openai": 2,
         "dayshift_breaker_state gpt-4 openai": 1,
         "dayshift_errors_total timeout attempt": 1,

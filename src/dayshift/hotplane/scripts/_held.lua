@@ -45,7 +45,9 @@ local function count_held(worker, task, by)
   local hash = key('worker', worker)
   add(hash, 'count', by)
   set_number(hash, 'digest', (number_of(hash, 'digest') + by * share_of(task.id)) % DIGEST_MODULUS)
-  add(RUNNING, 't:' .. task.tenant, by)
+  if not is_of_the_house(task.agent) then
+    add(RUNNING, 't:' .. task.tenant, by)
+  end
   add(RUNNING, 'a:' .. agent_in(task.agent), by)
 end
 

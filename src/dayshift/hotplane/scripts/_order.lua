@@ -57,6 +57,11 @@ local function policy_of(tenant)
   return policy
 end
 
+-- What the house's own agents do for a tenant (deliveries of webhooks) takes none of its concurrency, and waits for none.
+local function is_of_the_house(agent)
+  return string.sub(agent, 1, 9) == 'dayshift.'
+end
+
 local function is_at_cap(tenant)
   local cap = policy_of(tenant).cap
   return cap >= 0 and number_of(RUNNING, 't:' .. tenant) >= cap
@@ -173,7 +178,7 @@ end
 
 -- A lane has its first task, or its tenant fell below the cap.
 local function join_ring(agent, priority, tenant)
-  if is_at_cap(tenant) then
+  if is_at_cap(tenant) and not is_of_the_house(agent) then
     set_aside(agent, priority, tenant)
     return
   end

@@ -78,7 +78,7 @@ end
 local function step_aside_if_capped(agent, priority, most)
   local ring = ring_of(agent, priority)
   local front = front_of(ring, most)
-  if not is_at_cap(front[1].tenant) then
+  if is_of_the_house(agent) or not is_at_cap(front[1].tenant) then
     return false
   end
   local first = table.remove(front, 1)

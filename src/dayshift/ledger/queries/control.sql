@@ -29,7 +29,9 @@ written AS (
         error_retryable     = CASE l.status WHEN 'running' THEN t.error_retryable ELSE false END
     FROM locked l
     WHERE t.id = l.id AND l.status IN ('queued', 'running', 'waiting')
+    /*+ as_it_became */
 ),
+/*+ deliveries */,
 talked AS (
     UPDATE conversations c SET
         unfinished = c.unfinished - 1,
@@ -39,7 +41,9 @@ talked AS (
     WHERE c.tenant = k.tenant AND c.name = k.name
     RETURNING c.unfinished
 )
-SELECT l.status AS was, l.worker_id, coalesce((SELECT unfinished > 0 FROM talked), false) AS has_next FROM locked l;
+SELECT l.status AS was, l.worker_id, coalesce((SELECT unfinished > 0 FROM talked), false) AS has_next,
+    (SELECT array_agg(d.id ORDER BY d.seq) FROM told d) AS delivery_ids, (SELECT array_agg(d.seq ORDER BY d.seq) FROM told d) AS delivery_seqs
+FROM locked l;
 
 -- name: retry_task
 -- Queues a dead letter again, at the end of its line, with no failures counted, for whichever version of the code comes first.
@@ -79,6 +83,10 @@ forgotten AS (
 ),
 unheard AS (
     DELETE FROM signals s USING erased e WHERE s.task_id = e.id
+),
+-- What was told of it goes with it; a delivery that is still under way finds nothing to tell.
+untold AS (
+    DELETE FROM tasks d USING erased e WHERE d.about = e.id AND d.id <> e.id AND d.status IN ('succeeded', 'failed', 'cancelled')
 ),
 keyed AS (
     DELETE FROM idempotency_keys k USING locked l, erased e

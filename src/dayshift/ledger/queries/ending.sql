@@ -18,7 +18,9 @@ written AS (
     UPDATE tasks t SET status = 'failed', finished_at = now(), error_code = 'expired', error_retryable = false,
         error_message = 'expires_at passed while the task was not running'
     FROM locked l WHERE t.id = l.id
+    /*+ as_it_became */
 ),
+/*+ deliveries */,
 ended AS (
     SELECT tenant, conversation, count(*) AS number, array_agg(id) AS ids
     FROM locked WHERE conversation IS NOT NULL GROUP BY tenant, conversation
@@ -59,7 +61,9 @@ written AS (
         error_code = 'poison', error_retryable = false,
         error_message = 'its process died ' || t.poison_losses + 1 || ' times in a row, the last time running this task alone'
     FROM locked l WHERE t.id = l.id
+    /*+ as_it_became */
 ),
+/*+ deliveries */,
 talked AS (
     UPDATE conversations c SET unfinished = c.unfinished - 1, holder = NULL, touched_at = now()
     FROM talks k WHERE c.tenant = k.tenant AND c.name = k.name

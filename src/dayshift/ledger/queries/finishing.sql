@@ -96,7 +96,9 @@ written AS (
         timing          = r.timing
     FROM ruled r
     WHERE t.id = r.id AND r.ruling = 'recorded'
+    /*+ as_it_became */
 ),
+/*+ deliveries */,
 talked AS (
     UPDATE conversations c SET holder = NULL, unfinished = c.unfinished - 1, touched_at = now()
     FROM talks k
@@ -117,7 +119,9 @@ SELECT w.n, coalesce(r.ruling, 'superseded') AS ruling,
         WHEN r.ruling = 'again' AND r.finished_at IS NOT NULL AND r.conversation IS NOT NULL THEN coalesce((
             SELECT n.unfinished > 0 FROM conversations n WHERE n.tenant = r.tenant AND n.name = r.conversation), false)
         ELSE false
-    END AS has_next
+    END AS has_next,
+    r.tenant, (SELECT array_agg(d.id ORDER BY d.seq) FROM told d WHERE d.about = r.id) AS delivery_ids,
+    (SELECT array_agg(d.seq ORDER BY d.seq) FROM told d WHERE d.about = r.id) AS delivery_seqs
 FROM wish w
 LEFT JOIN ruled r ON r.id = w.id
 LEFT JOIN talked c ON c.tenant = r.tenant AND c.name = r.conversation;

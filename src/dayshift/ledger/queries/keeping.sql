@@ -1,8 +1,10 @@
 -- name: drop_expired
 -- Deletes up to $2 tasks that ended without failing more than $1 seconds ago, and their effects; dead letters stay until a person drops them.
+-- What a webhook is still to tell of stays until it was told.
 WITH old AS MATERIALIZED (
-    SELECT id FROM tasks
+    SELECT id FROM tasks t
     WHERE status IN ('succeeded', 'cancelled') AND finished_at < now() - $1::float8 * interval '1 second'
+      AND NOT EXISTS (SELECT FROM tasks d WHERE d.about = t.id AND d.status IN ('queued', 'running', 'waiting'))
     ORDER BY finished_at LIMIT $2
     FOR UPDATE SKIP LOCKED
 ),

@@ -15,11 +15,11 @@ SELECT t.* FROM unnest($1::uuid[]) AS w (id) JOIN shown_tasks t ON t.id = w.id;
 SELECT t.* FROM unnest($1::uuid[]) AS w (id) JOIN shown_tasks t ON t.id = w.id WHERE t.finished_at IS NOT NULL;
 
 -- name: list_tasks_by_status
--- A tenant's tasks in the given states ($2) below an id, newest first.
+-- A tenant's tasks in the given states ($2) below an id, newest first; those that the house made for it only if asked for ($5).
 SELECT t.* FROM unnest($2::text[]) AS wanted (status)
 CROSS JOIN LATERAL (
     SELECT * FROM shown_tasks s
-    WHERE s.tenant = $1 AND s.status = wanted.status AND s.id < $3
+    WHERE s.tenant = $1 AND s.status = wanted.status AND s.id < $3 AND ($5 OR s.queue <> 'system')
     ORDER BY s.id DESC LIMIT $4
 ) t
 ORDER BY t.id DESC LIMIT $4;

@@ -96,7 +96,9 @@ written AS (
         error_retryable = CASE WHEN r.ruling IN ('expired', 'cancelled') THEN false ELSE t.error_retryable END
     FROM ruled r
     WHERE t.id = r.id AND r.ruling IN ('granted', 'expired', 'cancelled')
+    /*+ as_it_became */
 ),
+/*+ deliveries */,
 moves AS (
     SELECT tenant, conversation,
         (array_agg(id) FILTER (WHERE ruling = 'granted'))[1] AS granted,

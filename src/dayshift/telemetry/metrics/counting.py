@@ -40,6 +40,7 @@ class Counting:
         self._breakers = self._gauge(board, table.BREAKER_STATE)
         self._limit_wait = self._histogram(board, table.LLM_LIMIT_WAIT)
         self._limit_used = self._gauge(board, table.LLM_LIMIT_USED)
+        self._webhooks = self._counter(board, table.WEBHOOK_DELIVERIES)
         self._degraded = self._counter(board, table.LLM_DEGRADED)
 
     def subscribe(self) -> list[Callable[[], None]]:
@@ -60,6 +61,7 @@ class Counting:
             subscribe(e.LlmLimitWaited, lambda event: self._limit_wait.observe((event.provider,), event.seconds)),
             subscribe(e.LlmLimitUsed, lambda event: self._limit_used.set((event.provider, event.limit), event.ratio)),
             subscribe(e.LlmDegraded, lambda event: self._degraded.add((event.how,))),
+            subscribe(e.WebhookDelivery, lambda event: self._webhooks.add((event.outcome,))),
             subscribe(e.BreakerChanged, self._on_breaker),
             subscribe(e.LoopLag, lambda event: self._lag.set((), event.lag_seconds)),
             subscribe(e.DependencyLost, lambda event: self._errors.add((event.dependency, "away"))),

@@ -121,6 +121,13 @@ LLM_DEGRADED = Metric(
     ("how",),
     "Calls that their model's first target did not answer. `how`: fallback, cached, park, fail.",
 )
+WEBHOOK_DELIVERIES = Metric(
+    "dayshift_webhook_deliveries_total",
+    "counter",
+    ("outcome",),
+    "Tries to tell receivers. `outcome`: delivered, failed (it comes again), dead, held (the receiver is left alone for a while), "
+    "dropped (there is nothing to tell any more).",
+)
 BREAKER_STATE = Metric(
     "dayshift_breaker_state",
     "max",
@@ -160,6 +167,7 @@ METRICS = (
     LLM_LIMIT_WAIT,
     LLM_LIMIT_USED,
     LLM_DEGRADED,
+    WEBHOOK_DELIVERIES,
     BREAKER_STATE,
     WORKER_SLOTS,
     ERRORS,
