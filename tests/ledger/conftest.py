@@ -15,7 +15,7 @@ from dayshift.ledger import Ledger
 
 _EMPTY = """
 DELETE FROM effects; DELETE FROM tasks; DELETE FROM conversation_messages; DELETE FROM conversations; DELETE FROM idempotency_keys; DELETE FROM workers; DELETE FROM agents;
-DELETE FROM spending; DELETE FROM api_keys; TRUNCATE settings_versions; DELETE FROM depths; DELETE FROM depths_measured;
+DELETE FROM spending; DELETE FROM api_keys; DELETE FROM webhook_endpoints; TRUNCATE settings_versions; DELETE FROM depths; DELETE FROM depths_measured;
 UPDATE versions SET settings = 0, keys = 0, registry = 0; UPDATE plane_state SET epoch = 0, run_id = NULL;
 """
 

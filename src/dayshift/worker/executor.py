@@ -145,7 +145,7 @@ class Executor:
         if agent is None:
             message = f"this worker's code has no agent {started.agent!r}; deploy it, or cancel the task"
             return Outcome(kind="failed", error=TaskError("unknown_agent", message))
-        if agent.queue == QUEUE:
+        if self._is_of_the_house(attempt):
             self._slots.set_aside(attempt)
         judge = Judge(agent, self._settings().agent(agent.name), started)
         try:
@@ -242,11 +242,16 @@ class Executor:
             return None
         if reason is None or (reason is StopReason.DRAINING and isinstance(ending, Returned)):
             assert ending is not None
-            if isinstance(ending, Raised):
+            if isinstance(ending, Raised) and not self._is_of_the_house(attempt):
                 emit(_fault("agent", ending.error))
             stopped_by = attempt.journal.stopped_by if attempt.journal is not None else None
             return judge.of_ending(ending if stopped_by is None else Raised(stopped_by))
         return judge.of_stop(reason, timeout_seconds)
+
+    @staticmethod
+    def _is_of_the_house(attempt: Attempt) -> bool:
+        """A built-in agent: it holds no author's slot, and what a stranger's server does is no fault of any code here."""
+        return attempt.started is not None and attempt.started.queue == QUEUE
 
     async def _record(self, attempt: Attempt, started: Started, outcome: Outcome) -> None:
         """Commit the outcome. The ledger refuses it when a newer attempt has taken over, which the service reports.
