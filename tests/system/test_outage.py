@@ -189,4 +189,13 @@ async def test_without_a_fallback_kept_answers_are_given_and_marked(house: House
         again = await load(house, OUTAGE_SECONDS, agent="asks_for_the_same", question="why")
         tasks = await house.all_ended(again)
         assert Counter(str(task["output"]) for task in tasks) == {str(given): len(tasks)}
-        print(f"cached: {len(tasks)} tasks, {primary.stats()['received'] - 1} calls at the broken provider")
+        calls = primary.stats()["received"] - 1
+        assert calls <= 10 + OUTAGE_SECONDS, "those that open the breaker, and less than one a second after that"
+        primary.faults()
+
+        async def is_used_again() -> bool:
+            (task,) = await house.all_ended([(await house.submit("asks_for_the_same", "again"))["id"]])
+            return task["output"]["cached"] is None
+
+        await house.until(is_used_again, "the primary used again", seconds=10)
+        print(f"cached: {len(tasks)} tasks, {calls} calls at the broken provider")
