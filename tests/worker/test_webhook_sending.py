@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import ssl
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -131,17 +132,25 @@ async def test_a_name_that_does_not_resolve_is_told():
         await post(sender(resolve=nobody), "https://nobody.example/secret")
 
 
-async def test_a_look_up_that_hangs_holds_nobody_up():
-    released = asyncio.Event()
-    loop = asyncio.get_running_loop()
+async def test_look_ups_that_hang_hold_up_no_thread_of_the_loop_and_no_more_than_eight_are_under_way():
+    released, hanging = threading.Event(), []
 
-    def hangs(_host: str, _port: int) -> list[str]:
-        asyncio.run_coroutine_threadsafe(released.wait(), loop).result()
-        return []
+    def hangs(host: str, _port: int) -> list[str]:
+        hanging.append(host)
+        released.wait(30)
+        return ["127.0.0.1"]
 
-    with pytest.raises(Unreachable, match="within"):
-        await post(sender(resolve=hangs, answer_seconds=0.1), f"http://{NAME}/")
+    through = sender(resolve=hangs, answer_seconds=0.1)
+    tries = (post(through, f"http://{number}.example/") for number in range(20))
+    outcomes = await asyncio.gather(*tries, return_exceptions=True)
+    assert all(isinstance(one, Unreachable) and "within" in str(one) for one in outcomes)
+    assert len(hanging) == 8
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "webhook-resolver")
+    await asyncio.get_running_loop().run_in_executor(None, int)
     released.set()
+    async with receiving() as receiver:
+        assert await post(sender(resolve=hangs), receiver.url) == 200
+        assert await post(through, receiver.url) == 200, "the places came back"
 
 
 @pytest.mark.parametrize(

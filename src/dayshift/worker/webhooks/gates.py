@@ -3,9 +3,10 @@
     closed ──3 tries in a row failed──▶ open for 30 s ──▶ one try is let through ──it failed──▶ open, twice as long, at most 15 min
                                                               └──it went well──▶ closed
 
-In all 64 tries are under way at once, and to one receiver as many as it has shown that it can take: 2 at first, one more for each that
-went well, up to 8, and one after a failure. Whoever is not let in is told when to ask again: after the gate opens, or, behind a slow
-receiver, when its turn comes if each try takes as long as those before. It is parked until then, and holds nothing.
+In all 128 tries are under way at once, and to one receiver as many as it has shown that it can take: 2 at first, one more for each that
+went well, up to 16, and one after a failure. Whoever is not let in is told when to ask again: after the gate opens, or, behind a slow
+receiver, when its turn comes if each try takes as long as those before. It is parked until then, and holds nothing; only behind a
+quick receiver, when its turn comes within a second, it waits in memory.
 
 Each worker process counts for itself: a fleet asks a dead receiver a few times more, and needs no agreement to leave it alone.
 """
@@ -15,13 +16,13 @@ from collections.abc import Callable
 from dayshift.domain import clock
 from dayshift.domain.jitter import stretched
 
-MOST = 64
-MOST_A_RECEIVER = 8
+MOST = 128
+MOST_A_RECEIVER = 16
 FIRST_A_RECEIVER = 2
 FAILURES_TO_OPEN = 3
 OPEN_SECONDS = 30.0
 LONGEST_OPEN_SECONDS = 900.0
-SOONEST_SECONDS = 1.5  # longer than what is slept through in memory
+SOONEST_SECONDS = 0.02
 FIRST_GUESS_SECONDS = 0.1
 SPREAD = 0.5
 MOST_GATES = 5_000

@@ -11,10 +11,8 @@ receiver can end in peace, and none of it is kept. Proxies of the environment ar
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 
 import httpx2
@@ -22,16 +20,13 @@ from msgspec import Struct
 
 from dayshift.domain.addresses import Target, checked_target, is_public
 from dayshift.domain.clock import now
+from dayshift.worker.webhooks.resolving import Resolve, Resolver, resolve
 
 ANSWER_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
 BODY_BYTES = 16_384
 BODY_SECONDS = 1.0
-RESOLVERS = 8  # threads: a name server that hangs holds up other webhooks only, and nobody's look-up of a provider
 LONGEST_RETRY_AFTER_SECONDS = 86_400.0
-
-Resolve = Callable[[str, int], list[str]]
-"""The addresses of a host. Called in a thread; raises OSError."""
 
 
 class Unreachable(Exception):
@@ -43,12 +38,6 @@ class Answer(Struct, frozen=True):
 
     status: int
     retry_after_seconds: float | None = None
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """By the machine's own resolver."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
 class Sender:
@@ -63,10 +52,9 @@ class Sender:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allow_private = allow_private
-        self._resolve = resolve
+        self._resolver = Resolver(resolve)
         self._answer_seconds = answer_seconds
         self._tls = tls
-        self._threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="webhook-resolver")
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Post it. Raises Unreachable, also when it may not go there."""
@@ -83,9 +71,8 @@ class Sender:
             raise Unreachable(f"it cannot be reached: {_reason(error)}") from None
 
     async def _addresses(self, target: Target) -> list[str]:
-        loop = asyncio.get_running_loop()
         try:
-            addresses = await loop.run_in_executor(self._threads, self._resolve, target.host, target.port)
+            addresses = await self._resolver.addresses(target.host, target.port)
         except (OSError, UnicodeError):
             raise Unreachable("its name does not resolve") from None
         if not addresses:
