@@ -25,7 +25,8 @@ def test_a_receiver_that_fails_is_left_alone_longer_each_time():
     for seconds in (30, 60, 120, 240, 480, 900, 900):
         wait = at.enter("a")
         assert wait is not None
-        assert seconds <= wait <= seconds * 1.5
+        assert wait.is_broken
+        assert seconds <= wait.seconds <= seconds * 1.5
         clock.now += seconds
         fail(at)
     assert at.enter("b") is None, "the others are not concerned"
@@ -72,7 +73,9 @@ def test_who_stands_behind_a_slow_receiver_is_told_a_later_turn_each():
     at.leave("a", went_well=True, seconds=40)
     for _ in range(3):
         assert at.enter("a") is None
-    waits = [at.enter("a") for _ in range(200)]
+    turned_away = [at.enter("a") for _ in range(200)]
+    assert not any(one.is_broken for one in turned_away)
+    waits = [one.seconds for one in turned_away]
     assert waits[0] < waits[50] < waits[150]
     assert max(waits) <= gates.LONGEST_OPEN_SECONDS * 1.5
 

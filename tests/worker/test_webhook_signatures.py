@@ -15,7 +15,7 @@ from dayshift.domain import webhooks
 from dayshift.domain.settings import Settings, WebhookSettings
 from dayshift.domain.webhooks import Delivery, Endpoint
 from dayshift.tasks.inputs import WebhookRequest
-from dayshift.worker.webhooks.delivering import signatures
+from dayshift.worker.webhooks.telling import signatures
 from tests.worker.house import TENANT, House, working
 from tests.worker.receiver import Call, receiving
 

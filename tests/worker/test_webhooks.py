@@ -302,3 +302,51 @@ async def test_children_and_deliveries_themselves_are_told_to_nobody(open_house,
         await open_house.finished(await open_house.submit("echo", text="twice"))
         await eventually(open_house, 2, Status.SUCCEEDED)
     assert [call.json["data"]["output"] for call in receiver.calls] == ["acme:1:once", "acme:1:twice"]
+
+
+async def made_long_ago(house: House, number: int) -> list[str]:
+    """Dead letters of another week."""
+    for n in range(number):
+        await house.submit("gives_up", options={"user": str(n)})
+    async with asyncio.timeout(15):
+        while sum(one.attempt > 0 for one in await deliveries(house, Status.QUEUED, Status.WAITING)) < number:
+            await asyncio.sleep(0.02)
+    made = [one.id for one in await deliveries(house)]
+    async with house.ledger._db.connection() as connection:
+        await connection.execute(
+            "UPDATE tasks SET status = 'failed', finished_at = now(), waiting_for = NULL, wake_at = NULL, notice = NULL,"
+            " created_at = now() - interval '9 days', error_code = 'agent_error', error_message = 'x', error_retryable = true"
+            " WHERE about IS NOT NULL"
+        )
+    return made
+
+
+async def test_many_dead_letters_are_replayed_at_once_although_their_receiver_is_slow(open_house, receiver):
+    await listen(open_house, receiver.url, "task.failed")
+    receiver.answer = lambda _call: status(503)
+    async with working(open_house):
+        dead = await made_long_ago(open_house, 25)
+
+    async def slowly(_call) -> bytes:
+        await asyncio.sleep(0.05)
+        return OK
+
+    receiver.answer = slowly
+    async with working(open_house):
+        for one in dead:
+            await open_house.services.control.retry(one, TENANT)
+        done = await eventually(open_house, 25, Status.SUCCEEDED)
+    assert sum(one.failures for one in done) == 0
+
+
+async def test_who_is_an_hour_behind_counts_being_turned_away_as_a_try(open_house, receiver):
+    await listen(open_house, receiver.url, "task.failed")
+    receiver.answer = lambda _call: status(503)
+    async with working(open_house):
+        dead = await made_long_ago(open_house, 6)
+        tried = len(receiver.calls)
+        await open_house.services.control.retry(dead[0], TENANT)
+        (late,) = await retried(open_house, 1)
+    assert late.error.message == "the receiver was not told: it was not called, as it keeps failing"
+    assert 4 < (late.run_at - await open_house.ledger.now()).total_seconds() < 6
+    assert len(receiver.calls) == tried

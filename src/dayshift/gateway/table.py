@@ -26,7 +26,7 @@ from dayshift.gateway.settings import Reason, SettingRequest, SettingsDoor
 from dayshift.gateway.signals import SignalDoor, SignalRequest
 from dayshift.gateway.submissions import MAX_BATCH
 from dayshift.gateway.tasks import Look, TaskDoor, TaskFilter
-from dayshift.gateway.webhooks import (
+from dayshift.gateway.webhook_shapes import (
     DeletedEndpoint,
     EndpointChange,
     EndpointRequest,
@@ -36,8 +36,8 @@ from dayshift.gateway.webhooks import (
     EndpointWithSecret,
     EventTypeList,
     RotateRequest,
-    WebhooksDoor,
 )
+from dayshift.gateway.webhooks import WebhooksDoor
 from dayshift.ledger.shapes import KeyRow
 from dayshift.settings import Change
 from dayshift.tasks.depth import QueueDepth

@@ -6,12 +6,11 @@ tasks come with: it can be read, and its secret rotated.
 A test is a delivery like any other, made by a worker: a gateway calls nobody.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct
 
 from dayshift.domain import ids, webhooks
 from dayshift.domain.addresses import checked_target
@@ -19,97 +18,34 @@ from dayshift.domain.clock import now
 from dayshift.domain.errors import FieldError, InvalidInput
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Status, Task
-from dayshift.domain.webhooks import Delivered, Delivery, Endpoint, EventType, Url
+from dayshift.domain.webhooks import Delivered, Delivery, Endpoint
 from dayshift.gateway.bodies import checked_json, read_json, read_unchecked
 from dayshift.gateway.pages import Page
 from dayshift.gateway.paths import typed
 from dayshift.gateway.problems import HttpError
 from dayshift.gateway.replies import NO_STORE, Reply, header, json_reply
 from dayshift.gateway.request import Request
+from dayshift.gateway.webhook_shapes import (
+    DEFAULT,
+    DeletedEndpoint,
+    EndpointChange,
+    EndpointRequest,
+    EndpointTested,
+    EndpointTestRequest,
+    EventTypeList,
+    RotateRequest,
+    in_order,
+    view_of,
+    with_secret,
+)
 from dayshift.tasks.services import Services
 
 MAX_BODY_BYTES = 16_384
 MOST_ENDPOINTS = 100
 OLD_SECRET_SECONDS = 86_400.0
 TEST_SECONDS = 25.0  # what a receiver may take, and a worker's slot to come free
-DEFAULT = "default"
 Body = TypeVar("Body", bound=Struct)
 _FINAL = header("x-should-retry", "false")
-
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
-EventTypes = Annotated[list[EventType], Meta(min_length=1, max_length=4)]
-
-
-class EndpointRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/webhook_endpoints`."""
-
-    url: Url
-    event_types: EventTypes
-    name: Name = "webhook"
-
-
-class EndpointChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is given is changed. `enabled`: whether it is told at all; a receiver that answers 410 is switched off."""
-
-    url: Url | UnsetType = UNSET
-    event_types: EventTypes | UnsetType = UNSET
-    name: Name | UnsetType = UNSET
-    enabled: bool | UnsetType = UNSET
-
-
-class RotateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Without the old secret kept, it signs no more from now on."""
-
-    keep_old_secret_active_for_24_hours: bool = False
-
-
-class EndpointTestRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of which type the sample is."""
-
-    event_type: EventType = "task.succeeded"
-
-
-class EndpointView(Struct, frozen=True, kw_only=True):
-    """An endpoint. Times are whole seconds since 1970, as the OpenAI client reads them."""
-
-    id: str
-    object: Literal["webhook_endpoint"] = "webhook_endpoint"
-    name: str
-    url: str | None
-    event_types: list[str]
-    created_at: int
-    updated_at: int
-    signing_secret_hint: str
-    enabled: bool
-    disabled_at: int | None
-    disabled_why: str | None
-
-
-class EndpointWithSecret(EndpointView, frozen=True, kw_only=True):
-    """An endpoint whose secret was just made, and is shown this once."""
-
-    signing_secret: str
-
-
-class DeletedEndpoint(Struct, frozen=True, kw_only=True):
-    id: str
-    object: Literal["webhook_endpoint.deleted"] = "webhook_endpoint.deleted"
-    deleted: bool = True
-
-
-class EndpointTested(Struct, frozen=True, kw_only=True):
-    """`status_code` is what the receiver answered; one that gave no answer is a problem instead."""
-
-    webhook_endpoint_id: str
-    object: Literal["webhook_endpoint.test"] = "webhook_endpoint.test"
-    event_type: str
-    status_code: int
-    success: Literal[True] = True
-
-
-class EventTypeList(Struct, frozen=True, kw_only=True):
-    object: Literal["list"] = "list"
-    data: list[str]
 
 
 class WebhooksDoor:
@@ -128,7 +64,7 @@ class WebhooksDoor:
             request.tenant,
             name=wanted.name,
             url=wanted.url,
-            event_types=_in_order(wanted.event_types),
+            event_types=in_order(wanted.event_types),
             secret=secret,
             most=MOST_ENDPOINTS,
         )
@@ -136,7 +72,7 @@ class WebhooksDoor:
             raise HttpError(
                 409, "too_many_endpoints", f"there are {MOST_ENDPOINTS} endpoints already; delete one first"
             )
-        return json_reply(_with_secret(made, secret), 201, [NO_STORE])
+        return json_reply(with_secret(made, secret), 201, [NO_STORE])
 
     async def list(self, request: Request) -> Reply:
         page = request.query(Page)
@@ -144,7 +80,7 @@ class WebhooksDoor:
             fault = FieldError(path="after", message="must be the id of an endpoint, as a list gave it")
             raise InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
         found = await self._ledger.list(request.tenant, limit=page.limit + 1, after=page.after)
-        views = [_view(one) for one in found[: page.limit]]
+        views = [view_of(one) for one in found[: page.limit]]
         return json_reply(
             {
                 "object": "list",
@@ -156,7 +92,7 @@ class WebhooksDoor:
         )
 
     async def get(self, request: Request) -> Reply:
-        return json_reply(_view(await self._named(request)))
+        return json_reply(view_of(await self._named(request)))
 
     async def update(self, request: Request) -> Reply:
         """Change what is given."""
@@ -168,10 +104,10 @@ class WebhooksDoor:
             request.params["id"],
             name=None if wanted.name is UNSET else wanted.name,
             url=None if wanted.url is UNSET else wanted.url,
-            event_types=None if wanted.event_types is UNSET else _in_order(wanted.event_types),
+            event_types=None if wanted.event_types is UNSET else in_order(wanted.event_types),
             enabled=None if wanted.enabled is UNSET else wanted.enabled,
         )
-        return json_reply(_view(changed))
+        return json_reply(view_of(changed))
 
     async def delete(self, request: Request) -> Reply:
         """Tell nobody there any more; what is under way is dropped."""
@@ -184,7 +120,7 @@ class WebhooksDoor:
         endpoint, secret = await self._named(request), webhooks.make_secret()
         keep_seconds = OLD_SECRET_SECONDS if wanted.keep_old_secret_active_for_24_hours else 0.0
         rotated = await self._ledger.rotate(endpoint, secret, keep_old_seconds=keep_seconds)
-        return json_reply(_with_secret(rotated, secret), 200, [NO_STORE])
+        return json_reply(with_secret(rotated, secret), 200, [NO_STORE])
 
     async def test(self, request: Request) -> Reply:
         """Have a sample delivered, and answer what the receiver said."""
@@ -235,35 +171,3 @@ def check_url(url: str, path: str, settings: Settings) -> None:
 async def _optional(request: Request, default: Body) -> Body:
     body = await read_unchecked(request, MAX_BODY_BYTES)
     return typed(checked_json(body), type(default)) if body.strip() else default
-
-
-def _in_order(types: Iterable[EventType]) -> Sequence[EventType]:
-    return sorted(set(types), key=webhooks.EVENT_TYPES.index)
-
-
-def _view(endpoint: Endpoint) -> EndpointView:
-    return EndpointView(**_fields(endpoint))
-
-
-def _with_secret(endpoint: Endpoint, secret: str) -> EndpointWithSecret:
-    return EndpointWithSecret(**_fields(endpoint), signing_secret=secret)
-
-
-def _fields(endpoint: Endpoint) -> dict[str, Any]:
-    is_default = endpoint.url is None
-    return {
-        "id": DEFAULT if is_default else endpoint.id,
-        "name": endpoint.name,
-        "url": endpoint.url,
-        "event_types": list(webhooks.EVENT_TYPES) if is_default else endpoint.event_types,
-        "created_at": _seconds(endpoint.created_at),
-        "updated_at": _seconds(endpoint.updated_at),
-        "signing_secret_hint": webhooks.hint_of(endpoint.secret),
-        "enabled": endpoint.disabled_at is None,
-        "disabled_at": None if endpoint.disabled_at is None else _seconds(endpoint.disabled_at),
-        "disabled_why": endpoint.disabled_why,
-    }
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())

@@ -6,20 +6,12 @@
 
 What stands between us and a receiver (`gates.py`) costs no tries: the delivery is parked. But not for ever: a delivery that is an hour
 behind the times above counts being turned away as a try, so that every one of them ends.
-
-The body is made anew for each try and is the same each time: of the task's row, whose payloads never change, and of what the
-delivery itself remembers, which is all that may change (a dead letter that is retried, a wait that is over).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable
 
-import msgspec
-from msgspec import Raw, Struct
-from standardwebhooks import Webhook
+from msgspec import Struct
 
-from dayshift._version import __version__
 from dayshift.agents import Agent, Context
 from dayshift.agents.declaration import Declaration
 from dayshift.agents.errors import Fatal, Retry
@@ -29,18 +21,19 @@ from dayshift.domain.errors import NotFound
 from dayshift.domain.events import WebhookDelivery
 from dayshift.domain.jitter import stretched
 from dayshift.domain.patience import until_answered
-from dayshift.domain.task import Status, Task, Timing, Usage
-from dayshift.domain.webhooks import Became, Delivered, Delivery, Endpoint
+from dayshift.domain.webhooks import Delivered, Delivery, Endpoint
 from dayshift.ledger import Ledger
 from dayshift.ledger.webhooks import DeliveryFacts
 from dayshift.telemetry import emit
 from dayshift.worker.webhooks.gates import Gates
 from dayshift.worker.webhooks.sending import Answer, Sender, Unreachable
+from dayshift.worker.webhooks.telling import body_of, headers_of
 
 WAITS_SECONDS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
 JITTER = 0.1
 BEHIND_SECONDS = 3_600.0
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 300.0
+PARKED_SECONDS = 1.0  # what is shorter is waited for in memory
 _WEBHOOK_ID = "evt_"
 
 
@@ -119,7 +112,7 @@ class Deliverer:
         place = await self._place(ctx.tenant, delivery, facts)
         if place is None:
             return _nothing_to_tell(webhook_id, "endpoint_deleted")
-        body = _body_of(delivery, facts.task, ctx.tenant)
+        body = body_of(delivery, facts.task, ctx.tenant)
         if delivery.became is None:
             return await self._test(webhook_id, place, delivery, body)
         await self._enter(ctx, place, facts)
@@ -148,30 +141,30 @@ class Deliverer:
 
     async def _enter(self, ctx: Context, place: _Place, facts: DeliveryFacts) -> None:
         """Wait, without a slot, until the receiver may be called."""
-        while (seconds := self._gates.enter(place.receiver)) is not None:
-            due_seconds = sum(self._waits_seconds[: facts.failures])
-            if facts.age_seconds > due_seconds + BEHIND_SECONDS:
+        due_seconds = sum(self._waits_seconds[: facts.failures])
+        while (not_now := self._gates.enter(place.receiver)) is not None:
+            if not_now.is_broken and facts.age_seconds > due_seconds + BEHIND_SECONDS:
                 raise self._failure("it was not called, as it keeps failing", facts, None)
-            emit(WebhookDelivery(outcome="held"))
+            if not_now.seconds >= PARKED_SECONDS:
+                emit(WebhookDelivery(outcome="held"))
             waiting = ctx._effects.waiting  # noqa: SLF001 - authors have no word for this: an attempt that asks later, whatever its journal says
-            await waiting.until_provider(place.receiver, seconds, "the receiver is slow or does not answer")
+            await waiting.until_provider(place.receiver, not_now.seconds, "the receiver is slow or does not answer")
 
     async def _send(self, webhook_id: str, place: _Place, delivery: Delivery, body: bytes) -> Answer | Unreachable:
         begun_mono = clock.monotonic_seconds()
         went_well: bool | None = None
         try:
-            answer: Answer | Unreachable = await self._sender.send(
-                place.url, _headers(webhook_id, place, delivery, body), body
-            )
-            assert isinstance(answer, Answer)
+            answer = await self._sender.send(place.url, headers_of(webhook_id, place.endpoint, delivery, body), body)
             went_well = answer.status < 500 and answer.status != 429
-        except Unreachable as error:
-            answer, went_well = error, False
+        except Unreachable as unreachable:
+            went_well = False
+            return unreachable
+        else:
+            return answer
         finally:
             seconds = clock.monotonic_seconds() - begun_mono
             if self._gates.leave(place.receiver, went_well=went_well, seconds=seconds):
                 self._on_back(place.receiver)
-        return answer
 
     async def _judged(
         self, webhook_id: str, place: _Place, answer: Answer | Unreachable, facts: DeliveryFacts
@@ -200,7 +193,7 @@ class Deliverer:
 
     async def _test(self, webhook_id: str, place: _Place, delivery: Delivery, body: bytes) -> Delivered:
         try:
-            answer = await self._sender.send(place.url, _headers(webhook_id, place, delivery, body), body)
+            answer = await self._sender.send(place.url, headers_of(webhook_id, place.endpoint, delivery, body), body)
         except Unreachable as error:
             raise TestFailed(str(error)) from None
         return Delivered(webhook_id=webhook_id, outcome=webhooks.TEST, status_code=answer.status)
@@ -209,59 +202,6 @@ class Deliverer:
 def _nothing_to_tell(webhook_id: str, why: str) -> Delivered:
     emit(WebhookDelivery(outcome="dropped"))
     return Delivered(webhook_id=webhook_id, outcome=why)
-
-
-def _body_of(delivery: Delivery, task: Task | None, tenant: str) -> bytes:
-    told: Any = webhooks.sample_of(tenant, delivery.type, delivery.timestamp)
-    if task is not None and delivery.became is not None:
-        told = _as_it_became(task, delivery.became)
-    return msgspec.json.encode({"type": delivery.type, "timestamp": delivery.timestamp, "data": told})
-
-
-def _as_it_became(task: Task, became: Became) -> Task:
-    timing = became.timing or Timing()
-    if became.finished_at is not None:
-        total = max(0.0, (became.finished_at - task.created_at).total_seconds())
-        timing = msgspec.structs.replace(timing, total=round(total, 6))
-    return msgspec.structs.replace(
-        task,
-        status=became.status,
-        output=task.output if became.status is Status.SUCCEEDED else Raw(b"null"),
-        error=became.error,
-        attempt=became.attempt,
-        failures=became.failures,
-        losses=became.losses,
-        run_at=became.run_at.astimezone(UTC),
-        started_at=_utc(became.started_at),
-        finished_at=_utc(became.finished_at),
-        version=became.version,
-        waiting_for=became.waiting_for,
-        notice=became.notice,
-        usage=became.usage or Usage(),
-        timing=timing,
-    )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.astimezone(UTC)
-
-
-def signatures(secrets: Sequence[str], webhook_id: str, moment: datetime, body: str) -> str:
-    """One of each secret, as the header has them."""
-    return " ".join(Webhook(secret).sign(webhook_id, moment, body) for secret in secrets)
-
-
-def _headers(webhook_id: str, place: _Place, delivery: Delivery, body: bytes) -> Mapping[str, str]:
-    """Signed for this moment."""
-    moment = clock.now().replace(microsecond=0)
-    return {
-        "content-type": "application/json",
-        "user-agent": f"dayshift/{__version__}",
-        "webhook-id": webhook_id,
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": signatures(place.endpoint.secrets_at(moment), webhook_id, moment, body.decode()),
-        "webhook-sequence": str(round(delivery.timestamp.timestamp() * 1_000_000)),
-    }
 
 
 def _origin_of(url: str) -> str:

@@ -13,6 +13,8 @@ Each worker process counts for itself: a fleet asks a dead receiver a few times 
 
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from dayshift.domain import clock
 from dayshift.domain.jitter import stretched
 
@@ -26,6 +28,13 @@ SOONEST_SECONDS = 0.02
 FIRST_GUESS_SECONDS = 0.1
 SPREAD = 0.5
 MOST_GATES = 5_000
+
+
+class NotNow(Struct, frozen=True):
+    """Ask again in so many seconds. `is_broken`: since the receiver keeps failing, and not just for others before."""
+
+    seconds: float
+    is_broken: bool
 
 
 class Gate:
@@ -53,17 +62,17 @@ class Gates:
         self._gates: dict[str, Gate] = {}
         self._under_way = 0
 
-    def enter(self, receiver: str) -> float | None:
-        """None: go on, and `leave` afterwards. Otherwise in how many seconds to ask again."""
+    def enter(self, receiver: str) -> NotNow | None:
+        """None: go on, and `leave` afterwards."""
         gate = self._gate(receiver)
         now = self._now_mono()
         if gate.open_until_mono > now:
-            return self._later(gate.open_until_mono - now)
+            return _later(gate.open_until_mono - now, is_broken=True)
         if gate.is_broken and gate.under_way:
-            return self._later(max(gate.open_seconds, OPEN_SECONDS))
+            return _later(max(gate.open_seconds, OPEN_SECONDS), is_broken=True)
         if gate.under_way >= gate.window or self._under_way >= MOST:
             gate.line_until_mono = max(gate.line_until_mono, now) + gate.usual_seconds / gate.window
-            return self._later(min(gate.line_until_mono - now, LONGEST_OPEN_SECONDS))
+            return _later(min(gate.line_until_mono - now, LONGEST_OPEN_SECONDS), is_broken=False)
         gate.under_way += 1
         self._under_way += 1
         return None
@@ -101,6 +110,6 @@ class Gates:
         if len(self._gates) >= MOST_GATES:
             self._gates = {name: gate for name, gate in self._gates.items() if gate.under_way}
 
-    @staticmethod
-    def _later(seconds: float) -> float:
-        return stretched(max(seconds, SOONEST_SECONDS), SPREAD)
+
+def _later(seconds: float, *, is_broken: bool) -> NotNow:
+    return NotNow(stretched(max(seconds, SOONEST_SECONDS), SPREAD), is_broken)

@@ -112,7 +112,7 @@ class Sender:
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = ssl.create_default_context()
+            self._tls = httpx2.create_ssl_context()
         return self._tls
 
 
