@@ -350,3 +350,23 @@ async def test_who_is_an_hour_behind_counts_being_turned_away_as_a_try(open_hous
     assert late.error.message == "the receiver was not told: it was not called, as it keeps failing"
     assert 4 < (late.run_at - await open_house.ledger.now()).total_seconds() < 6
     assert len(receiver.calls) == tried
+
+
+async def test_those_who_wait_for_a_receiver_are_woken_when_it_is_back(open_house, receiver, monkeypatch):
+    monkeypatch.setattr(gates, "OPEN_SECONDS", 1.0)
+    monkeypatch.setattr(gates, "SPREAD", 10_000)  # nobody looks again by himself
+    await listen(open_house, receiver.url, "task.failed")
+    receiver.answer = lambda _call: status(503)
+    async with working(open_house):
+        for _ in range(3):
+            await open_house.submit("gives_up")
+        await receiver.called(3)
+        for _ in range(10):
+            await open_house.submit("gives_up")
+        parked = await eventually(open_house, 10, Status.WAITING)
+        receiver.answer = lambda _call: OK
+        async with asyncio.timeout(15):
+            while not await deliveries(open_house, Status.SUCCEEDED):
+                await open_house.services.waking.wake([parked[0].id])
+                await asyncio.sleep(0.2)
+        await eventually(open_house, 10, Status.SUCCEEDED)

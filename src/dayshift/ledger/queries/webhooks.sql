@@ -2,7 +2,7 @@
 -- Makes an endpoint, unless its tenant has $7 already.
 INSERT INTO webhook_endpoints (id, tenant, name, url, event_types, secret)
 SELECT $1, $2, $3, $4, $5, $6
-WHERE (SELECT count(*) FROM webhook_endpoints WHERE tenant = $2 AND url IS NOT NULL) < $7::int
+WHERE (SELECT count(*) FROM webhook_endpoints WHERE tenant = $2 AND url IS NOT NULL AND id <> $1) < $7::int
 ON CONFLICT (id) DO UPDATE SET id = excluded.id
 RETURNING *;
 

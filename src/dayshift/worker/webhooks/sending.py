@@ -67,7 +67,7 @@ class Sender:
                 return await self._to_first_that_connects(target, await self._addresses(target), headers, body)
         except TimeoutError:
             raise Unreachable(f"it did not answer within {self._answer_seconds:g} s") from None
-        except (httpx2.TransportError, OSError, ssl.SSLError) as error:
+        except (httpx2.TransportError, httpx2.InvalidURL, OSError) as error:
             raise Unreachable(f"it cannot be reached: {_reason(error)}") from None
 
     async def _addresses(self, target: Target) -> list[str]:
