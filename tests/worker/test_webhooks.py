@@ -308,17 +308,15 @@ async def made_long_ago(house: House, number: int) -> list[str]:
     """Dead letters of another week."""
     for n in range(number):
         await house.submit("gives_up", options={"user": str(n)})
-    async with asyncio.timeout(15):
-        while sum(one.attempt > 0 for one in await deliveries(house, Status.QUEUED, Status.WAITING)) < number:
+    async with asyncio.timeout(15), house.ledger._db.connection() as connection:
+        while len(made := await deliveries(house, Status.FAILED)) < number:
+            await connection.execute(
+                "UPDATE tasks SET status = 'failed', finished_at = now(), waiting_for = NULL, wake_at = NULL, notice = NULL,"
+                " created_at = now() - interval '9 days', error_code = 'agent_error', error_message = 'x', error_retryable = true"
+                " WHERE about IS NOT NULL AND status IN ('queued', 'waiting') AND attempt > 0"
+            )
             await asyncio.sleep(0.02)
-    made = [one.id for one in await deliveries(house)]
-    async with house.ledger._db.connection() as connection:
-        await connection.execute(
-            "UPDATE tasks SET status = 'failed', finished_at = now(), waiting_for = NULL, wake_at = NULL, notice = NULL,"
-            " created_at = now() - interval '9 days', error_code = 'agent_error', error_message = 'x', error_retryable = true"
-            " WHERE about IS NOT NULL"
-        )
-    return made
+    return [one.id for one in made]
 
 
 async def test_many_dead_letters_are_replayed_at_once_although_their_receiver_is_slow(open_house, receiver):
@@ -343,6 +341,9 @@ async def test_who_is_an_hour_behind_counts_being_turned_away_as_a_try(open_hous
     await listen(open_house, receiver.url, "task.failed")
     receiver.answer = lambda _call: status(503)
     async with working(open_house):
+        for _ in range(3):
+            await open_house.submit("gives_up")
+        await receiver.called(3)
         dead = await made_long_ago(open_house, 6)
         tried = len(receiver.calls)
         await open_house.services.control.retry(dead[0], TENANT)
