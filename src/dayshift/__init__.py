@@ -12,14 +12,17 @@ from dayshift.agents import (
     current,
     tool,
 )
+from dayshift.client import Client, TaskFailed
 
 __all__ = [
     "Breaker",
     "ChildFailed",
+    "Client",
     "Context",
     "Fatal",
     "NotPerformed",
     "Retry",
+    "TaskFailed",
     "ToolUnavailable",
     "agent",
     "current",

@@ -26,6 +26,17 @@ async def slow(ctx: Context, seconds: float) -> int:
     return ctx.attempt
 
 
+@agent(name="counts", timeout=120)
+async def counts(ctx: Context, to: int) -> int:
+    """Says each number, and waits for a word before the last."""
+    for number in range(to - 1):
+        await ctx.emit("number", number=number)
+        await asyncio.sleep(0.05)
+    word = await ctx.wait_for("go-on", timeout=60)
+    await ctx.emit("number", number=to - 1, word=word)
+    return to
+
+
 @agent(name="plain_slow", timeout=120)
 def plain_slow(seconds: float) -> str:
     time.sleep(seconds)

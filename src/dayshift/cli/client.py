@@ -7,18 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import msgspec
 from cyclopts import Parameter
-from msgspec import Struct
 
+from dayshift.client.problems import Problem, error_of
 from dayshift.config import Config
-from dayshift.domain.errors import (
-    Conflict,
-    DayshiftError,
-    DependencyAway,
-    FieldError,
-    InvalidInput,
-    NotFound,
-    Refused,
-)
+from dayshift.domain.errors import DayshiftError, DependencyAway, InvalidInput
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -32,16 +24,6 @@ TRIES = 4
 LONGEST_PAUSE_SECONDS = 5.0
 PAGE = 100
 SILENCE_SECONDS = 1.0
-
-
-class _Problem(Struct):
-    """What a gateway says when it refuses (RFC 9457)."""
-
-    detail: str = ""
-    title: str = ""
-    code: str = "error"
-    errors: list[FieldError] = []
-    retry_after: float | None = None
 
 
 class Gateway:
@@ -151,26 +133,10 @@ class Gateway:
         return answer
 
     def _error_of(self, answer: "Response") -> DayshiftError:
-        try:
-            problem = msgspec.json.decode(answer.content, type=_Problem)
-        except msgspec.DecodeError:
-            problem = _Problem()
+        problem = Problem.of(answer.content)
         said = problem.detail or problem.title or f"the gateway answers {answer.status_code}"
         if answer.status_code == 401:
             what = "does not know this DAYSHIFT_API_KEY" if self._has_key else "wants an API key"
             cure = "set DAYSHIFT_API_KEY to a key that `dayshift keys create --tenant NAME` printed"
             said = f"The gateway at {self.url} {what}: {cure}."
-        return _as_error(answer.status_code, said, problem)
-
-
-def _as_error(status: int, said: str, problem: _Problem) -> DayshiftError:
-    """The error of the house that the gateway meant by a status."""
-    if status in {400, 405, 413, 415, 422}:
-        return InvalidInput(said, problem.errors, code=problem.code)
-    if status == 429:
-        said = f"{said}; try again in {problem.retry_after or 1:g} s"
-    kind = _KINDS.get(status, DependencyAway if status >= 500 else DayshiftError)
-    return kind(said, code=problem.code, retry_after_seconds=problem.retry_after)
-
-
-_KINDS: dict[int, type[DayshiftError]] = {404: NotFound, 409: Conflict, 412: Conflict, 429: Refused}
+        return error_of(answer.status_code, said, problem)
