@@ -24,7 +24,7 @@ class Schedule:
     async def live(self):
         for _ in range(self.random.randrange(4, 12)):
             self.plane.limit_clock_ms += self.random.choice([1, 30, 400, 2_000])
-            await self.random.choice([self.ask, self.ask, self.confirm, self.end])()
+            await self.random.choice([self.ask, self.ask, self.take_in_hand, self.confirm, self.end])()
 
     async def ask(self, worker=None):
         worker = worker or self.random.choice("uvw")
@@ -34,6 +34,16 @@ class Schedule:
         if answer.kind == "granted":
             self.open.append(call.id)
         return answer
+
+    async def take_in_hand(self):
+        """For calls that may never come."""
+        calls = []
+        for _ in range(2):
+            self.names += 1
+            calls.append(LimitCall(f"r{self.names}", "", 1.0, 0, 0.0, 0.0, 1, 1, is_in_hand=True))
+        place = LimitPlace(self.line, "u/0", "u", ("c",), LIMITS)
+        answers = await self.plane.limit_reserve(place, calls)
+        self.open += [call.id for call, answer in zip(calls, answers, strict=True) if answer.kind == "granted"]
 
     async def confirm(self):
         if self.open:
@@ -54,6 +64,7 @@ class Schedule:
             await self.plane._state.wire.ask(b"GET", f"{keys.LIMIT_KEYS['LIMIT_ACCOUNT']}{self.line}:c"), strict=False
         )
         assert account["open"] == 4
+        assert not any(account.get("in_hand", []))
         assert await self.plane._state.wire.ask(b"HLEN", keys.LIMIT_KEYS["LIMIT_HEADS"] + self.line) == 0
 
 
@@ -72,5 +83,6 @@ async def test_what_the_dead_held_is_free_in_time(plane):
 
 
 @pytest.mark.long_fault
+@pytest.mark.timeout(600)
 async def test_what_the_dead_held_is_free_in_time_over_ten_thousand_lives(plane):
     await run(plane, range(10_000))

@@ -191,6 +191,14 @@ class Promise(RuleBasedStateMachine):
             self.overused += held.tokens
             self.taken_again += 1
 
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), requests=st.integers(-1, 100), tokens=st.integers(-1, 20_000), known=st.booleans())
+    def hear(self, data, requests, tokens, known):
+        """The headers of an answer, true or not: they may slow the fleet down, and lose or make nothing."""
+        name = data.draw(st.sampled_from(sorted(self.held)))
+        limits = f"{self.requests_a_minute} {TOKENS_A_MINUTE} -1 -1" if known else "-1 -1 -1 -1"
+        self.tell([LimitTelling("h", name, f"{requests} {tokens} -1 -1", limits)], twice=False)
+
     @precondition(lambda self: self.told)
     @rule(data=st.data())
     def an_old_telling_comes_again(self, data):

@@ -249,6 +249,12 @@ async def test_whatever_happens_there_is_one_probe_and_it_is_never_lost(valkey_u
     await probing.run(valkey_url, 150, seed)
 
 
+@pytest.mark.long_fault
+@pytest.mark.timeout(600)
+async def test_a_probe_is_never_lost_over_ten_thousand_schedules(valkey_url):
+    await probing.run(valkey_url, 10_000, seed=4)
+
+
 async def test_a_tenth_of_the_calls_may_be_retries_whoever_makes_them(plane):
     rule, now_us = RetryRule(share=0.1, free=2, window_seconds=60), START_US
 
