@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import ssl
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import AsyncIterator
@@ -14,7 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dayshift.worker.webhooks import sending
-from dayshift.worker.webhooks.sending import Sender, Unreachable
+from dayshift.worker.webhooks.answers import Unreachable
+from dayshift.worker.webhooks.sending import Sender
 from tests.worker.receiver import OK, Receiver, receiving, status
 
 NAME = "receiver.example"
@@ -170,6 +173,11 @@ async def test_retry_after_is_read_as_http_has_it(said, seconds):
         receiver.answer = lambda _call: OK if said is None else status(503, f"retry-after: {said}")
         answer = await sender().send(receiver.url, {}, b"{}")
     assert answer.retry_after_seconds == seconds
+
+
+def test_processes_that_tell_nobody_import_no_http_library():
+    code = "import sys, dayshift.app, dayshift.worker; sys.exit('httpx2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @contextlib.asynccontextmanager

@@ -25,8 +25,9 @@ from dayshift.domain.webhooks import Delivered, Delivery, Endpoint
 from dayshift.ledger import Ledger
 from dayshift.ledger.webhooks import DeliveryFacts
 from dayshift.telemetry import emit
+from dayshift.worker.webhooks.answers import Answer, Unreachable
 from dayshift.worker.webhooks.gates import Gates
-from dayshift.worker.webhooks.sending import Answer, Sender, Unreachable
+from dayshift.worker.webhooks.sending import Sender
 from dayshift.worker.webhooks.telling import body_of, headers_of
 
 WAITS_SECONDS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)

@@ -10,34 +10,27 @@ receiver can end in peace, and none of it is kept. Proxies of the environment ar
 """
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
-
-import httpx2
-from msgspec import Struct
+from importlib import import_module
+from typing import Protocol, cast
 
 from dayshift.domain.addresses import Target, checked_target, is_public
-from dayshift.domain.clock import now
+from dayshift.worker.webhooks.answers import Answer, NotConnected, Unreachable
 from dayshift.worker.webhooks.resolving import Resolve, Resolver, resolve
 
 ANSWER_SECONDS = 15.0
-CONNECT_SECONDS = 5.0
-BODY_BYTES = 16_384
-BODY_SECONDS = 1.0
-LONGEST_RETRY_AFTER_SECONDS = 86_400.0
+_POSTING = "dayshift.worker.webhooks.posting"
 
 
-class Unreachable(Exception):
-    """There was no answer. The message says why, without the path and the query of the address."""
+class _Posting(Protocol):
+    """The module posting.py, which is imported when there is something to tell: it takes a tenth of a second."""
 
+    def trusting_the_system(self) -> ssl.SSLContext: ...
 
-class Answer(Struct, frozen=True):
-    """What the receiver said. `retry_after_seconds`: when it asks to be called again."""
-
-    status: int
-    retry_after_seconds: float | None = None
+    async def post(
+        self, target: Target, address: str, headers: Mapping[str, str], body: bytes, tls: ssl.SSLContext
+    ) -> Answer: ...
 
 
 class Sender:
@@ -55,6 +48,7 @@ class Sender:
         self._resolver = Resolver(resolve)
         self._answer_seconds = answer_seconds
         self._tls = tls
+        self._posting: _Posting | None = None
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Post it. Raises Unreachable, also when it may not go there."""
@@ -62,13 +56,23 @@ class Sender:
             target = checked_target(url, allow_private=self._allow_private())
         except ValueError as error:
             raise Unreachable(f"its address {error}") from None
+        posting, tls = await self._prepared()
         try:
             async with asyncio.timeout(self._answer_seconds):
-                return await self._to_first_that_connects(target, await self._addresses(target), headers, body)
+                return await self._to_first_that_connects(posting, tls, target, headers, body)
         except TimeoutError:
             raise Unreachable(f"it did not answer within {self._answer_seconds:g} s") from None
-        except (httpx2.TransportError, httpx2.InvalidURL, OSError) as error:
-            raise Unreachable(f"it cannot be reached: {_reason(error)}") from None
+
+    async def _to_first_that_connects(
+        self, posting: _Posting, tls: ssl.SSLContext, target: Target, headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        addresses = await self._addresses(target)
+        for address in addresses[:-1]:
+            try:
+                return await posting.post(target, address, headers, body, tls)
+            except NotConnected:
+                continue
+        return await posting.post(target, addresses[-1], headers, body, tls)
 
     async def _addresses(self, target: Target) -> list[str]:
         try:
@@ -81,63 +85,10 @@ class Sender:
             raise Unreachable("its name resolves to a private address, and the setting webhooks.allow_private is false")
         return addresses
 
-    async def _to_first_that_connects(
-        self, target: Target, addresses: list[str], headers: Mapping[str, str], body: bytes
-    ) -> Answer:
-        for address in addresses[:-1]:
-            with contextlib.suppress(httpx2.ConnectError, httpx2.ConnectTimeout):
-                return await self._post(target, address, headers, body)
-        return await self._post(target, addresses[-1], headers, body)
-
-    async def _post(self, target: Target, address: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        host = f"[{address}]" if ":" in address else address
-        request = httpx2.Request(
-            "POST",
-            f"{target.scheme}://{host}:{target.port}{target.path}",
-            headers={**headers, "host": target.authority, "connection": "close"},
-            content=body,
-            extensions={
-                "sni_hostname": target.host,
-                "timeout": {"connect": CONNECT_SECONDS, "read": None, "write": None, "pool": None},
-            },
-        )
-        # One connection for one request: kept ones would have to be kept apart by the address that was checked.
-        async with httpx2.AsyncHTTPTransport(verify=self._context(), trust_env=False) as transport:
-            response = await transport.handle_async_request(request)
-            try:
-                await _take_off_the_line(response)
-            finally:
-                await response.aclose()
-            return Answer(response.status_code, _retry_after_seconds(response.headers.get("retry-after")))
-
-    def _context(self) -> ssl.SSLContext:
+    async def _prepared(self) -> tuple[_Posting, ssl.SSLContext]:
+        """In a thread, as tasks run beside it."""
+        if self._posting is None:
+            self._posting = cast("_Posting", await asyncio.to_thread(import_module, _POSTING))
         if self._tls is None:
-            self._tls = httpx2.create_ssl_context()
-        return self._tls
-
-
-async def _take_off_the_line(response: httpx2.Response) -> None:
-    taken = 0
-    with contextlib.suppress(TimeoutError, httpx2.TransportError):
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in response.aiter_raw():
-                taken += len(chunk)
-                if taken >= BODY_BYTES:
-                    return
-
-
-def _retry_after_seconds(said: str | None) -> float | None:
-    """Seconds or a date, as HTTP has it; what makes no sense is as if it was not said."""
-    if said is None:
-        return None
-    try:
-        seconds = float(said) if said.strip().isdigit() else (parsedate_to_datetime(said) - now()).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
-
-
-def _reason(error: BaseException) -> str:
-    """What the system says of a connection: no library puts the path of a URL into it."""
-    text = str(error) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]}..."
+            self._tls = await asyncio.to_thread(self._posting.trusting_the_system)
+        return self._posting, self._tls
