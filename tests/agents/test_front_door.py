@@ -9,10 +9,12 @@ def test_the_public_names_are_exactly_these_and_sorted():
         == [
             "Breaker",
             "ChildFailed",
+            "Client",
             "Context",
             "Fatal",
             "NotPerformed",
             "Retry",
+            "TaskFailed",
             "ToolUnavailable",
             "agent",
             "current",
