@@ -16,7 +16,9 @@ from dayshift.domain.errors import (
     Superseded,
     WrongUse,
 )
+from dayshift.gateway.rate_headers import rate_headers
 from dayshift.gateway.replies import Headers, Reply, header
+from dayshift.tasks.rates import RateLimited
 
 TYPE_BASE = "https://dayshift.dev/problems/"
 _CONTENT_TYPE = header("content-type", "application/problem+json")
@@ -94,7 +96,9 @@ def reply_to(error: DayshiftError) -> Reply:
     if not isinstance(problem.retry_after, UnsetType):
         whole_seconds = max(1, int(-(-problem.retry_after // 1)))
         headers.append(header("retry-after", str(whole_seconds)))
-        if isinstance(error, Refused):
+        if isinstance(error, RateLimited):
+            headers += rate_headers(error.quotas)
+        elif isinstance(error, Refused):
             headers += _rate_limit(problem.code, error.limit, whole_seconds)
     if isinstance(error, HttpError):
         headers += error.headers

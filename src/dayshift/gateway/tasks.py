@@ -1,6 +1,7 @@
 """Tasks over HTTP: submit, look, wait, list, cancel, retry, erase."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Annotated
 
@@ -16,10 +17,12 @@ from dayshift.gateway.bodies import read_json, read_unchecked
 from dayshift.gateway.drain import Drain
 from dayshift.gateway.pages import Page, list_reply
 from dayshift.gateway.problems import problem_of
+from dayshift.gateway.rate_headers import rate_headers
 from dayshift.gateway.replies import NO_CONTENT, Headers, Reply, header, json_reply
 from dayshift.gateway.request import Request
 from dayshift.gateway.submissions import batch_items, one_request
 from dayshift.gateway.wait import Wait
+from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.intake import Receipt
 from dayshift.tasks.services import Services
 
@@ -55,10 +58,13 @@ class TaskDoor:
         key = headers.idempotency_key(request)
         wait_seconds = headers.preferred_wait(request)
         body = await read_json(request, self._max_body_bytes)
+        wish = one_request(body, key, self._settings())
+        users = {} if wish.user is None else {wish.user: 1}
+        limits = rate_headers(await self._services.rates.take(request.tenant, users, 1))
         wait = Wait(self._services.waiters, request, wait_seconds or 0)
         try:
             receipt = await self._services.intake.submit(
-                one_request(body, key, self._settings()),
+                wish,
                 tenant=request.tenant,
                 trace_id=headers.trace_id(request),
                 before_commit=wait.begin,
@@ -67,10 +73,10 @@ class TaskDoor:
             wait.end()
             raise
         if wait_seconds is None:
-            return self._accepted(request, receipt.task, 202, replayed=receipt.replayed)
+            return self._accepted(request, receipt.task, 202, *limits, replayed=receipt.replayed)
         task = await self._at_its_end(wait, receipt.task, request.tenant)
         applied = header("preference-applied", f"wait={wait_seconds}")
-        return self._accepted(request, task, 200 if task.is_final else 202, applied, replayed=receipt.replayed)
+        return self._accepted(request, task, 200 if task.is_final else 202, applied, *limits, replayed=receipt.replayed)
 
     async def submit_batch(self, request: Request) -> Reply:
         """Accept each task of a batch for itself."""
@@ -79,10 +85,13 @@ class TaskDoor:
                 "Idempotency-Key", "names one task; give each task of a batch an idempotency_key"
             )
         items = batch_items(await read_unchecked(request, self._max_body_bytes), self._settings())
+        wishes = [item for item in items if isinstance(item, TaskRequest)]
+        users = Counter(wish.user for wish in wishes if wish.user is not None)
+        limits = rate_headers(await self._services.rates.take(request.tenant, users, len(wishes)))
         results = await self._services.intake.submit_many(
             items, tenant=request.tenant, trace_id=headers.trace_id(request)
         )
-        return json_reply({"data": [_task_or_problem(result) for result in results]}, 202)
+        return json_reply({"data": [_task_or_problem(result) for result in results]}, 202, limits)
 
     async def get(self, request: Request) -> Reply:
         """One task; with `wait`, at its end when that comes in time."""

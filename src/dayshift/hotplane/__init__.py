@@ -16,6 +16,7 @@ from dayshift.hotplane.breakers import (
 )
 from dayshift.hotplane.digest import digest
 from dayshift.hotplane.plane import Plane
+from dayshift.hotplane.rates import RateAnswer, RateLeft, RateWindow
 from dayshift.hotplane.retries import RetryAsk, RetryRule
 from dayshift.hotplane.shapes import (
     Ack,
@@ -48,6 +49,9 @@ __all__ = [
     "Plane",
     "PlaneState",
     "ProbeOutcome",
+    "RateAnswer",
+    "RateLeft",
+    "RateWindow",
     "Reconciled",
     "RetryAsk",
     "RetryRule",

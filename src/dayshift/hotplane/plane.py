@@ -10,6 +10,7 @@ and all of it may be lost at any moment (`PlaneNotReady` until it is rebuilt). I
     parked.py     who waits for a provider
     breakers.py   which providers are ill, and who may try them
     budgets.py    what may still be spent
+    rates.py      what tenants and users may still submit
     retries.py    how many retries the fleet may make
     limits.py     what a provider lets all workers use
     answers.py    answers of providers, to be given again
@@ -29,6 +30,7 @@ from dayshift.hotplane.epochs import Epochs
 from dayshift.hotplane.leases import Leases
 from dayshift.hotplane.limits import Limits
 from dayshift.hotplane.parked import ParkedForProviders
+from dayshift.hotplane.rates import Rates
 from dayshift.hotplane.retries import Retries
 from dayshift.hotplane.server_check import check_server
 from dayshift.hotplane.state import HotBound, State
@@ -38,7 +40,7 @@ from dayshift.hotplane.subscription import Subscription
 AGAIN_SECONDS = 0.5
 
 
-class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders, Breakers, Retries, Limits, Budgets, Answers):
+class Plane(Dispatch, Leases, Epochs, Streams, ParkedForProviders, Breakers, Retries, Limits, Budgets, Rates, Answers):
     """Valkey, or Redis from 7.0. Belongs to the event loop that opened it; another thread opens a plane of its own.
 
     Every method raises `PlaneAway` when no answer came within a second (the call may have been carried out: each can be

@@ -23,6 +23,7 @@ from dayshift.tasks.policy import Policy
 from dayshift.tasks.provider_waits import ProviderWaits
 from dayshift.tasks.pulse import Pulse
 from dayshift.tasks.pushes import Pushes
+from dayshift.tasks.rates import TenantRates
 from dayshift.tasks.rebuild import Rebuild
 from dayshift.tasks.refill import Refill
 from dayshift.tasks.rescue import Rescue
@@ -64,6 +65,7 @@ class Services:
         self.next_in_line = next_in_line = NextInLine(ledger, outbox, background)
         self.agents_known = AgentsKnown(ledger)
         self.admission = Admission(ledger, settings)
+        self.rates = TenantRates(plane, settings)
         self.waking = Waking(ledger, plane, outbox, background)
         self.control = Control(ledger, plane, outbox, next_in_line, waking=self.waking, background=background)
         self.conversations = Conversations(ledger, self.control)

@@ -1,0 +1,80 @@
+"""Limits per tenant and per user: the headers say what is left, and a 429 when to come back."""
+
+import re
+import uuid
+
+import pytest
+
+from dayshift.domain.errors import PlaneAway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def limited(house, **section: object):
+    """A client of a tenant of its own, with those settings in force here."""
+    tenant = f"tenant-{uuid.uuid4().hex[:8]}"
+    client = house.client(await house.make_key(tenant, "admin"))
+    put = await client.put(f"/v1/settings/tenants.{tenant}", json={"value": section})
+    assert put.status_code == 200, put.text
+    await house.live_settings.refresh_if(put.json()["version"])
+    return client
+
+
+def left(reply, name: str) -> int:
+    return int(re.search(f'"{name}";r=(\\d+);t=\\d+', reply.headers["ratelimit"]).group(1))
+
+
+async def test_headers_count_down_and_then_it_is_refused(house, echo):
+    client = await limited(house, limits={"requests_per_minute": 3, "requests_per_day": 100})
+    replies = [await client.post("/v1/tasks", json=echo) for _ in range(4)]
+    assert [reply.status_code for reply in replies] == [202, 202, 202, 429]
+    assert [left(reply, "minute") for reply in replies] == [2, 1, 0, 0]
+    assert [left(reply, "day") for reply in replies] == [99, 98, 97, 97]
+    refused = replies[-1]
+    assert refused.headers["ratelimit-policy"] == '"minute";q=3;w=60, "day";q=100;w=86400'
+    assert refused.json()["code"] == "rate_limited"
+    assert 1 <= refused.json()["retry_after"] == int(refused.headers["retry-after"]) <= 61
+
+
+async def test_a_user_at_its_limit_harms_no_other(house, echo):
+    client = await limited(house, user_limits={"requests_per_minute": 1})
+    statuses = [(await client.post("/v1/tasks", json={**echo, "user": who})).status_code for who in ("a", "a", "b")]
+    assert statuses == [202, 429, 202]
+    assert (await client.post("/v1/tasks", json=echo)).status_code == 202
+
+
+async def test_a_batch_costs_its_tasks_and_is_taken_whole_or_not(house, echo):
+    client = await limited(house, limits={"requests_per_minute": 5})
+    first = await client.post("/v1/tasks/batch", json={"tasks": [echo] * 3})
+    assert (first.status_code, left(first, "minute")) == (202, 2)
+    second = await client.post("/v1/tasks/batch", json={"tasks": [echo] * 3})
+    assert (second.status_code, left(second, "minute")) == (429, 2)
+    never = await client.post("/v1/tasks/batch", json={"tasks": [echo] * 6})
+    assert (never.status_code, never.json()["code"]) == (422, "over_limit")
+
+
+async def test_without_limits_nothing_is_said(http, echo):
+    assert "ratelimit" not in (await http.post("/v1/tasks", json=echo)).headers
+
+
+async def test_without_valkey_work_is_let_through(house, echo, monkeypatch):
+    client = await limited(house, limits={"requests_per_minute": 1})
+    assert (await client.post("/v1/tasks", json=echo)).status_code == 202
+
+    async def away(*_arguments: object) -> None:
+        raise PlaneAway("Valkey does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.plane, "take_rates", away)
+        passed = await client.post("/v1/tasks", json=echo)
+    assert (passed.status_code, "ratelimit" in passed.headers) == (202, False)
+    assert (await client.post("/v1/tasks", json=echo)).status_code == 429
+
+
+async def test_a_limit_changes_while_running(house, echo):
+    client = await limited(house, limits={"requests_per_minute": 1})
+    tenant = (await client.post("/v1/tasks", json=echo)).json()["tenant"]
+    assert (await client.post("/v1/tasks", json=echo)).status_code == 429
+    put = await client.put(f"/v1/settings/tenants.{tenant}.limits.requests_per_minute", json={"value": 2})
+    await house.live_settings.refresh_if(put.json()["version"])
+    assert [(await client.post("/v1/tasks", json=echo)).status_code for _ in range(2)] == [202, 429]
