@@ -1,11 +1,15 @@
 """Limits per tenant and per user: the headers say what is left, and a 429 when to come back."""
 
+import asyncio
+import math
 import re
 import uuid
 
 import pytest
 
+from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import PlaneAway
+from dayshift.tasks import rates
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -78,3 +82,29 @@ async def test_a_limit_changes_while_running(house, echo):
     put = await client.put(f"/v1/settings/tenants.{tenant}.limits.requests_per_minute", json={"value": 2})
     await house.live_settings.refresh_if(put.json()["version"])
     assert [(await client.post("/v1/tasks", json=echo)).status_code for _ in range(2)] == [202, 429]
+
+
+async def test_who_obeys_is_never_refused_and_who_does_not_is_held(house, echo, monkeypatch):
+    monkeypatch.setattr(rates, "MINUTE_SECONDS", 1)
+    quota, until = 10, monotonic_seconds() + 4.5
+    obeying, greedy = [await limited(house, limits={"requests_per_minute": quota}) for _ in range(2)]
+
+    async def obey() -> list[int]:
+        statuses = []
+        while monotonic_seconds() < until:
+            reply = await obeying.post("/v1/tasks", json=echo)
+            statuses.append(reply.status_code)
+            if left(reply, "minute") == 0:
+                await asyncio.sleep(int(re.search(r";t=(\d+)", reply.headers["ratelimit"]).group(1)))
+        return statuses
+
+    async def ignore() -> tuple[int, int]:
+        begun, statuses = monotonic_seconds(), []
+        while monotonic_seconds() < until:
+            statuses.append((await greedy.post("/v1/tasks", json=echo)).status_code)
+        return statuses.count(202), math.floor(monotonic_seconds() - begun) + 1
+
+    statuses, (admitted, windows) = await asyncio.gather(obey(), ignore())
+    assert set(statuses) == {202}
+    assert len(statuses) >= 2 * quota
+    assert (windows - 2) * quota <= admitted <= windows * quota
