@@ -74,10 +74,13 @@ async def test_targets_limits_and_flags_change_under_load(house: House) -> None:
         assert await received(backup, 1.0) > PER_SECOND / 3
         versions = [entry["version"] for entry in (await house.get("/v1/settings/history"))["data"][:5]]
         before = datetime.now(UTC)
+        await bad_values_change_nothing(house)
         await house.cli("config", "rollback", str(versions[4]))
         await asyncio.sleep(1.0)
         rolled_back = datetime.now(UTC)
         await asyncio.sleep(0.5)
+        await house.configure("flags.tone", {"value": "plain"})
+        await one_of_two_writers_wins(house)
         tasks = await load.stop()
         assert primary.stats()["received"] + backup.stats()["received"] == len(tasks)
     assert {task["status"] for task in tasks} == {"succeeded"}
@@ -88,9 +91,8 @@ async def test_targets_limits_and_flags_change_under_load(house: House) -> None:
     assert seen(tasks, "tone", rolled_back) == {"plain"}
 
 
-async def test_a_bad_value_changes_nothing_and_of_two_writers_one_wins(house: House) -> None:
-    await house.serve(workers=0)
-    await house.configure("flags.tone", {"value": "kind"})
+async def bad_values_change_nothing(house: House) -> None:
+    kept = await house.get("/v1/settings/flags.tone")
     for path, bad, where in (
         ("models.smart.targets", ["nobody/x"], "models.smart"),
         ("providers.openai.limits.requests_per_minute", -1, "providers.openai.limits.requests_per_minute"),
@@ -98,11 +100,19 @@ async def test_a_bad_value_changes_nothing_and_of_two_writers_one_wins(house: Ho
     ):
         answer = await house.http.put(f"/v1/settings/{path}", json={"value": bad})
         assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, where)
+    assert await house.get("/v1/settings/flags.tone") == kept
+
+
+async def one_of_two_writers_wins(house: House) -> None:
     kept = await house.get("/v1/settings/flags.tone")
-    assert kept["value"] == {"value": "kind"}
     if_match = {"If-Match": str(kept["version"])}
     answers = await asyncio.gather(
-        *(house.http.put("/v1/settings/flags.tone", json={"value": {"value": tone}}, headers=if_match) for tone in "ab")
+        *(
+            house.http.put(
+                "/v1/settings/flags.tone", json={"value": {"value": "plain", "percent": share}}, headers=if_match
+            )
+            for share in (40, 60)
+        )
     )
     assert sorted(answer.status_code for answer in answers) == [200, 412]
     (loser,) = (answer.json() for answer in answers if answer.status_code == 412)
