@@ -22,18 +22,19 @@ class Load:
     def __init__(self, house: House) -> None:
         self._house = house
         self._ids: list[str] = []
+        self._is_over = False
         self._going = asyncio.create_task(self._go())
 
     async def _go(self) -> None:
-        while True:
+        while not self._is_over:
             task = await self._house.submit("asks_flagged", {"question": f"number {len(self._ids)}?"})
             self._ids.append(task["id"])
             await asyncio.sleep(1 / PER_SECOND)
 
     async def stop(self) -> list[dict[str, Any]]:
         """All of them, ended."""
-        self._going.cancel()
-        await asyncio.gather(self._going, return_exceptions=True)
+        self._is_over = True
+        await self._going
         return await self._house.all_ended(self._ids)
 
 
