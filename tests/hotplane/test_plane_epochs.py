@@ -47,11 +47,11 @@ async def test_a_rebuild_is_seen_when_it_is_complete(plane, valkey_url):
     await builder.close()
 
 
-OF_NO_EPOCH = ("append", "write_marker", "breaker_", "budget_", "keep_answer", "limit_", "retries")
+OF_NO_EPOCH = ("append", "write_marker", "breaker_", "budget_", "keep_answer", "limit_", "rate_", "retries")
 
 
 async def test_every_script_over_state_asks_for_the_epoch(plane):
-    """Those of what providers allow and how they are do not: that outlives an epoch, as it is true outside of it."""
+    """Those of what providers and tenants may use, and how providers are, do not: that outlives an epoch, as it is true outside of it."""
     await plane._wire.ask(b"DEL", "ds:{0}:epoch")
     for name in [name for name in SCRIPTS if not name.startswith(OF_NO_EPOCH)]:
         with pytest.raises(PlaneNotReady):
