@@ -1,17 +1,19 @@
 """What a call will use, learned from what calls of the same agent and model did use.
 
 Input: the size of the body says how much, and what was counted says how many tokens a unit of that is. Output: the 95th
-percentile of the latest, never above what the call itself allows. Both are settled later, so an estimate that is too high only lets
-calls wait for each other's settling, and one that is too low lets a minute take more than it should: hence the percentile.
+percentile of the latest, never above what the call itself allows. Both are settled later. An estimate that is too low lets a minute
+take more than it should: hence the percentile. One that is too high lets calls wait for each other's settling and then go at once, which
+overflows a provider's shallow bucket: hence several hundred outputs, as a hundred of a heavy tail tell its percentile within a quarter only.
 """
 
+import math
 from collections import OrderedDict, deque
 
 FIRST_OUTPUT_TOKENS = 500
-REMEMBERED = 100
+REMEMBERED = 400
 MAX_KNOWN = 2_000
 _PERCENTILE = 0.95
-_LOOK_AGAIN = 5
+_LOOK_AGAIN_AFTER, _LOOKS = 5, 20
 _INPUT_WEIGHT = 0.1
 _LEAST_FACTOR, _MOST_FACTOR = 0.1, 10.0
 
@@ -32,9 +34,9 @@ class _Known:
     def learn_output(self, used: int) -> None:
         self.outputs.append(used)
         self.seen += 1
-        if self.seen <= _LOOK_AGAIN or self.seen % _LOOK_AGAIN == 0:
+        if self.seen <= _LOOK_AGAIN_AFTER or self.seen % max(_LOOK_AGAIN_AFTER, len(self.outputs) // _LOOKS) == 0:
             ordered = sorted(self.outputs)
-            self.percentile = ordered[min(len(ordered) - 1, int(_PERCENTILE * len(ordered)))]
+            self.percentile = ordered[math.ceil(_PERCENTILE * len(ordered)) - 1]
 
 
 class Estimates:
