@@ -15,7 +15,12 @@ from dayshift.tasks import events
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "http.md").read_text()
 TYPES = {value for name, value in vars(stream).items() if name.isupper() and isinstance(value, str)}
-OF_ATTEMPTS = {stream.AGENT_EVENT, stream.LLM_DELTA, stream.LLM_RESTARTED}  # see worker/emitting.py
+OF_ATTEMPTS = {
+    stream.AGENT_EVENT,
+    stream.LLM_DELTA,
+    stream.LLM_RESTARTED,
+    stream.EFFECT_FINISHED,
+}  # see worker/emitting.py
 OF_EVERY_EVENT = {"task_id", "attempt", "at"}
 
 
@@ -59,10 +64,11 @@ def test_the_fields_of_an_event_are_those_that_are_told(event):
     assert json.loads(event.data).keys() - OF_EVERY_EVENT == rows()[event.type]
 
 
-def test_what_an_agent_says_has_its_name_and_what_a_model_says_its_call():
+def test_what_an_attempt_tells_has_its_own_fields():
     assert rows()[stream.AGENT_EVENT] == {"name"}
     assert rows()[stream.LLM_DELTA] == {"call", "text"}
     assert rows()[stream.LLM_RESTARTED] == {"call"}
+    assert rows()[stream.EFFECT_FINISHED] == {"effect"}
 
 
 def test_every_field_of_an_effect_is_told_in_its_order():

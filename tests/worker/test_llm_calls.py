@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from dayshift.domain import clock
+from dayshift.domain.effect import SeenEffect
 from dayshift.domain.events import LlmCallEnded
 from dayshift.domain.provider_settings import PriceSettings, ProviderSettings
 from dayshift.domain.task import Status
@@ -126,3 +127,17 @@ async def test_what_a_model_streams_is_told_live_and_stands_as_it_was_answered(h
         said = await deltas(house, task.id)
     assert len(said) == 2, "the same words were asked for twice, in however many attempts"
     assert "".join(said.values()) == msgspec.json.decode(task.output)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_each_effect_is_told_once_it_is_in_the_journal_and_before_the_end(house, provider, fails):
+    provider.script({"output_tokens": 20}, tokens_per_second=400, latency=0.0)
+    async with working(house):
+        task = await house.finished(await house.submit("reads_along", fails=fails))
+        events = (await house.plane.read(task.id)).events
+    told = [json.loads(event.data) for event in events if event.type == "effect.finished"]
+    effects = await house.ledger.effects.of_task(task.id)
+    seen = [json.loads(msgspec.json.encode(SeenEffect.of(replace(effect, replayed_by=None)))) for effect in effects]
+    assert [one["effect"] for one in told] == seen
+    assert [one["attempt"] for one in told] == [effect.attempt for effect in effects]
+    assert events[-1].type == "task.succeeded"

@@ -9,6 +9,7 @@ Only what must never be done blindly twice is written down as `started`; everyth
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Self
 
 from msgspec import Struct, field
 
@@ -110,3 +111,37 @@ class Effect(Struct, frozen=True, kw_only=True):
     differs: Difference | None = None
     due_at: datetime | None = None
     preview: str | None = None
+
+
+class SeenEffect(Struct, frozen=True, kw_only=True):
+    """What callers see of an effect; its result is the agent's own."""
+
+    id: str
+    kind: str
+    name: str
+    occurrence: int
+    status: str
+    attempt: int
+    started_at: datetime
+    finished_at: datetime | None
+    usage: Usage | None
+    cost_usd: float
+    replayed: bool
+
+    @classmethod
+    def of(cls, effect: Effect, **more: Any) -> Self:
+        """`more`: what a view shows beyond this."""
+        return cls(
+            id=effect.id,
+            kind=effect.kind,
+            name=effect.name,
+            occurrence=effect.occurrence,
+            status=effect.status,
+            attempt=effect.attempt,
+            started_at=effect.started_at,
+            finished_at=effect.finished_at,
+            usage=effect.usage,
+            cost_usd=0.0 if effect.usage is None else effect.usage.cost_usd,
+            replayed=effect.replayed_by is not None,
+            **more,
+        )

@@ -1,15 +1,13 @@
 """A task's effects over HTTP: what its agent did, and a person's word about an outcome that nobody knows."""
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from dayshift.domain import ids
-from dayshift.domain.effect import Difference, Effect
+from dayshift.domain.effect import Difference, Effect, SeenEffect
 from dayshift.domain.errors import FieldError, InvalidInput, NotFound
-from dayshift.domain.task import Usage
 from dayshift.gateway.bodies import read_json
 from dayshift.gateway.pages import Page, list_reply
 from dayshift.gateway.paths import typed
@@ -22,25 +20,14 @@ from dayshift.tasks.services import Services
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
-class EffectView(Struct, frozen=True, kw_only=True):
-    """An effect as it is shown; its result is the agent's own.
+class EffectView(SeenEffect, frozen=True, kw_only=True):
+    """An effect as it is shown over HTTP.
 
     `scope` names the steps and tools that it was done inside of, by their `key`s. `differs` is there when it was not found
     although an earlier attempt had recorded something like it: that effect, and the first part that differs. `preview`: the beginning of
     what was asked, without secrets, where `journal.preview_characters` kept it.
     """
 
-    id: str
-    kind: str
-    name: str
-    occurrence: int
-    status: str
-    attempt: int
-    started_at: datetime
-    finished_at: datetime | None
-    usage: Usage | None
-    cost_usd: float
-    replayed: bool
     replayed_by: int | None
     key: str
     scope: str
@@ -90,18 +77,8 @@ class EffectsDoor:
 
 def view_of(effect: Effect) -> EffectView:
     """What is shown of an effect."""
-    return EffectView(
-        id=effect.id,
-        kind=effect.kind,
-        name=effect.name,
-        occurrence=effect.occurrence,
-        status=effect.status,
-        attempt=effect.attempt,
-        started_at=effect.started_at,
-        finished_at=effect.finished_at,
-        usage=effect.usage,
-        cost_usd=0.0 if effect.usage is None else effect.usage.cost_usd,
-        replayed=effect.replayed_by is not None,
+    return EffectView.of(
+        effect,
         replayed_by=effect.replayed_by,
         key=effect.key.hex(),
         scope=effect.scope,

@@ -25,8 +25,8 @@ SpawnCommits = GroupCommit[Spawn, Spawned]
 
 class AttemptWriter(Struct, frozen=True):
     """Writes for one attempt. `on_cancelled` is called when an answer says that a person wants the task cancelled;
-    `on_spawned` hears where a child is queued, `on_written` from when to when a commit was waited for. What is spent is summed
-    up for `scopes`.
+    `on_spawned` hears where a child is queued, `on_written` from when to when a commit was waited for, `on_finished` of each effect
+    that is recorded with its outcome. What is spent is summed up for `scopes`.
     """
 
     ledger: Ledger
@@ -36,6 +36,7 @@ class AttemptWriter(Struct, frozen=True):
     on_cancelled: Callable[[], None]
     on_spawned: Callable[[Spawned], None]
     on_written: Callable[[float, float], None]
+    on_finished: Callable[[Effect], None]
     scopes: Callable[[], tuple[Scope, ...]]
 
     async def write(self, effect: Effect, *, handed_on: bool = False, wait_seconds: float | None = None) -> Effect:
@@ -47,11 +48,13 @@ class AttemptWriter(Struct, frozen=True):
         self._heed(answer)
         if effect.status is not EffectStatus.STARTED:
             emit(EffectsEnded(kind=effect.kind, outcome=_OUTCOMES[effect.status]))
-        if answer.ruling == "recorded":
-            return effect if answer.due_at is None else msgspec.structs.replace(effect, due_at=answer.due_at)
-        if handed_on:
-            return await self._replaced(write)
-        return await self._standing(effect)
+        if answer.ruling != "recorded":
+            if not handed_on:
+                return await self._standing(effect)
+            await self._replace(write)
+        if effect.finished_at is not None:
+            self.on_finished(effect)
+        return effect if answer.due_at is None else msgspec.structs.replace(effect, due_at=answer.due_at)
 
     async def spawn(self, effect: Effect, child: Child) -> Effect:
         """Commit both; waits while the ledger is away."""
@@ -69,10 +72,11 @@ class AttemptWriter(Struct, frozen=True):
         if answer.ruling == "superseded":
             raise Superseded("a newer attempt has taken over: what this one does is not recorded, so it must stop")
 
-    async def _replaced(self, write: EffectWrite) -> Effect:
-        if await until_answered(partial(self.ledger.effects.replace, write)):
-            return write.effect
-        raise Superseded("a newer attempt has taken over: what this one works with is not recorded, so it must stop")
+    async def _replace(self, write: EffectWrite) -> None:
+        if not await until_answered(partial(self.ledger.effects.replace, write)):
+            raise Superseded(
+                "a newer attempt has taken over: what this one works with is not recorded, so it must stop"
+            )
 
     async def _standing(self, effect: Effect) -> Effect:
         """Somebody else has that place: no reasoning foresees it, and its answer is the recorded one."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from dayshift.domain.budget import Scope, always_summed
-from dayshift.domain.effect import WAITS
+from dayshift.domain.effect import WAITS, Effect
 from dayshift.domain.events import Diverged, EffectsEnded
 from dayshift.domain.patience import until_answered
 from dayshift.domain.task import Started
@@ -24,6 +24,9 @@ BACKED_UP_SECONDS = 2.0
 
 
 def _nobody_counts(_begun_mono: float, _ended_mono: float) -> None: ...
+
+
+def _nobody_hears(_effect: Effect) -> None: ...
 
 
 class Journal:
@@ -54,13 +57,15 @@ class Journal:
         may_act: Callable[[], None],
         on_cancelled: Callable[[], None],
         on_written: Callable[[float, float], None] = _nobody_counts,
+        on_finished: Callable[[Effect], None] = _nobody_hears,
         strict: bool = False,
         scopes: Callable[[], tuple[Scope, ...]] | None = None,
     ) -> AttemptJournal:
         """The journal of an attempt, loaded after its start: nothing can be added to it by an older one any more.
 
         `may_act` raises when the attempt must not do anything any more; `on_cancelled` hears that a person wants the task
-        cancelled; `on_written` hears from when to when each commit was waited for. What is spent is summed up for `scopes`, or else
+        cancelled; `on_written` hears from when to when each commit was waited for, `on_finished` of each effect that is recorded with
+        its outcome. What is spent is summed up for `scopes`, or else
         for the tenant and the agent. Raises `LedgerAway`; safe to repeat.
         """
         effects = [] if started.attempt == 1 else await self._ledger.effects.of_task(started.id)
@@ -72,6 +77,7 @@ class Journal:
             on_cancelled,
             self._on_spawned,
             on_written,
+            on_finished,
             scopes or partial(always_summed, started.tenant, started.agent),
         )
         return AttemptJournal(

@@ -17,9 +17,10 @@ from typing import Any
 import msgspec
 
 from dayshift.domain import clock
+from dayshift.domain.effect import Effect, SeenEffect
 from dayshift.domain.errors import PlaneAway
 from dayshift.domain.events import Fault
-from dayshift.domain.stream import AGENT_EVENT, LLM_DELTA, LLM_RESTARTED, Append
+from dayshift.domain.stream import AGENT_EVENT, EFFECT_FINISHED, LLM_DELTA, LLM_RESTARTED, Append
 from dayshift.hotplane import Plane
 from dayshift.telemetry import emit
 from dayshift.worker.attempt import Attempt
@@ -82,6 +83,11 @@ class Emitter:
     def restarted(self, call: str) -> None:
         """What that call has said is void."""
         self._on_loop(self._put, self._append(LLM_RESTARTED, msgspec.json.encode({"call": call})))
+
+    def finished(self, effect: Effect) -> None:
+        """An effect is in the journal, with its outcome."""
+        told = msgspec.json.encode({"effect": SeenEffect.of(effect)})
+        self._on_loop(self._put, self._append(EFFECT_FINISHED, told))
 
     async def flush(self) -> None:
         """Wait, bounded, until what was emitted is written: the final event must come after it."""

@@ -155,7 +155,7 @@ class Executor:
         timeout_seconds, on_timeout = self._time_limit(started, agent)
         emitter = Emitter(self._plane, attempt, started.attempt, self._starting.announced())
         spender = await self._spender(started)
-        journal = attempt.journal = await self._open_journal(attempt, started, spender, strict=agent.strict)
+        journal = attempt.journal = await self._open_journal(attempt, started, spender, emitter, strict=agent.strict)
         waits = self._waits_of(attempt, started)
         effects = Effects(journal, asyncio.get_running_loop(), waits, depth=started.depth, meter=attempt.meter)
         line = None if self._lines is None else self._lines(_caller(started, spender, timeout_seconds, waits))
@@ -177,6 +177,7 @@ class Executor:
         outcome = self._judge(attempt, judge, ending, timeout_seconds, waits)
         if outcome is not None:
             await self._close_journal(journal, ending)
+            await emitter.flush()
         return outcome
 
     def _waits_of(self, attempt: Attempt, started: Started) -> AttemptWaits:
@@ -193,7 +194,7 @@ class Executor:
         return Spender.of(started) if budgets is None else await until_answered(lambda: budgets.spender_of(started))
 
     async def _open_journal(
-        self, attempt: Attempt, started: Started, spender: Spender, *, strict: bool
+        self, attempt: Attempt, started: Started, spender: Spender, emitter: Emitter, *, strict: bool
     ) -> AttemptJournal:
         return await until_answered(
             lambda: self._journal.open(
@@ -201,6 +202,7 @@ class Executor:
                 attempt.lease.worker_id,
                 may_act=attempt.check_may_act,
                 on_written=attempt.meter.add_commit,
+                on_finished=emitter.finished,
                 on_cancelled=lambda: attempt.stop(StopReason.CANCELLED),
                 strict=strict,
                 scopes=lambda: scopes_of(self._settings(), spender),

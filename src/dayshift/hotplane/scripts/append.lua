@@ -16,7 +16,7 @@ local HOUR_US = 3600 * 1000000
 local FINAL = { ['task.succeeded'] = true, ['task.failed'] = true, ['task.cancelled'] = true }
 local OF_A_RUN = {
   ['task.started'] = true, ['task.waiting'] = true, ['task.retrying'] = true, ['agent.event'] = true, ['llm.delta'] = true,
-  ['llm.restarted'] = true,
+  ['llm.restarted'] = true, ['effect.finished'] = true,
 }
 
 local time = redis.call('TIME')
