@@ -8,6 +8,7 @@ import itertools
 import random
 from collections import deque
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -24,7 +25,9 @@ START_MS = 1e12
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fleet wants. `output` draws what a call really uses; `estimate` is what the workers think that it will."""
+    """What the fleet wants. `output` draws what a call really uses; `estimate` is what the workers think that it will.
+    Headers tell what was left as the call came in, as gates in front of providers do, or at its end.
+    """
 
     limits: ProviderLimits
     input_tokens: int = 100
@@ -35,7 +38,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     late_ms: Callable[[random.Random], float] = lambda random: random.expovariate(1 / 2.0)
     thief_share: float = 0.0
     burst_seconds: float = 1.0
-    headers: bool = True
+    headers_tell: Literal["arrival", "end", "nothing"] = "arrival"
 
 
 class Outcome(msgspec.Struct):
@@ -148,13 +151,15 @@ class Fleet:
         self.outcome.served.append((now, used))
         ends_ms = self.now_ms + load.seconds(self.random) * 1000
         self._at(self.now_ms + CONFIRM_MS, self._tell, LimitTelling("c", call.id, 900_000))
-        self._at(ends_ms, self._answered, worker, call, reserved, used)
+        self._at(ends_ms, self._answered, worker, call, reserved, used, self._heard(call.id, now))
 
-    async def _answered(self, worker: str, call: LimitCall, reserved: dict[str, int], used: dict[str, int]) -> None:
+    async def _answered(
+        self, worker: str, call: LimitCall, reserved: dict[str, int], used: dict[str, int], at_arrival: LimitTelling
+    ) -> None:
         now = self._seconds()
         self.account.take({kind: used[kind] - reserved[kind] for kind in BOOKED}, now)
-        if self.load.headers:
-            await self._tell(self._heard(call.id, now))
+        if self.load.headers_tell != "nothing":
+            await self._tell(at_arrival if self.load.headers_tell == "arrival" else self._heard(call.id, now))
         await self._end(worker, LimitTelling("s", call.id, used["input_tokens"], used["output_tokens"]))
 
     def _heard(self, name: str, now: float) -> LimitTelling:

@@ -211,3 +211,28 @@ async def test_nothing_that_frees_a_place_ends_before_what_it_frees(plane):
     names = (f"{keys.LIMIT_KEYS[name]}p" for name in ("LIMIT_HELD", "LIMIT_DUE"))
     account_ms = await plane._state.wire.ask(b"PTTL", keys.LIMIT_KEYS["LIMIT_ACCOUNT"] + "p:c")
     assert all([await plane._state.wire.ask(b"PTTL", name) > account_ms > 0 for name in names])
+
+
+async def test_what_an_answer_says_is_left_was_left_as_its_call_came_in(plane):
+    """In the second that it took, the provider refilled, and counted the output of another."""
+    limits = ProviderLimits(tokens_per_minute=600_000)
+    asks = place(limits=limits)
+
+    async def hear(name, left):
+        await plane.limit_tell("p", [LimitTelling("h", name, f"-1 {left} -1 -1", "-1 600000 -1 -1")])
+        await plane.limit_tell("p", [LimitTelling("s", name, 100, 0)])
+
+    await full(plane, limits)
+    await plane.limit_reserve(asks, [call("deep", tokens=(100, 0))])
+    await hear("deep", 20_000)
+    plane.limit_clock_ms += 120_000
+    granted = await plane.limit_reserve(asks, [call("slow", tokens=(100, 0)), call("large", tokens=(100, 8_000))])
+    assert kinds(granted) == ["granted"] * 2
+    await plane.limit_tell("p", [LimitTelling("c", name, 900_000) for name in ("slow", "large")])
+    plane.limit_clock_ms += 300
+    await plane.limit_tell("p", [LimitTelling("s", "large", 100, 8_000)])
+    plane.limit_clock_ms += 700
+    await hear("slow", 3_000)
+    (answer,) = await plane.limit_reserve(asks, [call("next", tokens=(6_000, 0))])
+    assert answer.kind == "waits"
+    assert answer.wait_ms == pytest.approx((6_000 - (3_000 + 10_000 - 8_100)) / 10, abs=45)

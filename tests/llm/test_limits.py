@@ -11,7 +11,9 @@ from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.events import Fault
 from dayshift.domain.provider_settings import ProviderLimits
 from dayshift.hotplane import Plane, keys
+from dayshift.hotplane.limits import LimitTelling
 from dayshift.llm.limits import Ask, LimitBusy, Limiter
+from dayshift.llm.limits.teller import Teller
 from dayshift.llm.limits.used import Used
 from dayshift.tasks.pushes import Pushes
 
@@ -85,6 +87,24 @@ async def test_a_call_that_waits_longer_than_it_was_told_goes_elsewhere(valkey_u
         with pytest.raises(LimitBusy):
             await worker.reserve(ask(ONE, deadline_mono=began + 0.3))
         assert monotonic_seconds() - began < 1.0
+
+
+async def test_what_a_stream_says_at_its_beginning_does_not_stand_for_the_word_that_it_runs():
+    """Unconfirmed, its tokens would go back after a second, to others."""
+    told = []
+
+    class Ear:
+        async def limit_tell(self, line, tellings):
+            told.extend((telling.op, telling.name) for telling in tellings)
+            return len(tellings)
+
+    teller = Teller(Ear())
+    teller.confirm("line", "stream", 900_000)
+    teller.tell("line", LimitTelling("h", "stream", "1 1 1 1", "2 2 2 2"))
+    teller.confirm("line", "short", 900_000)
+    teller.tell("line", LimitTelling("s", "short", 1, 1))
+    await teller.close()
+    assert told == [("c", "stream"), ("h", "stream"), ("s", "short")]
 
 
 async def test_one_who_leaves_the_line_leaves_nothing_behind(valkey_url):

@@ -9,8 +9,9 @@
 -- Tokens that were reserved and not used come back, also above b while anyone waits: they are left at the provider as well.
 -- When nobody waits the balance is b at most.
 --
--- Others may use the same key. What the provider says is left (`left`) is compared with what should be left by what we used
--- since; the difference is what others use. It is learned slowly (OTHERS_KNOWN_MS), as calls under way disturb it, and what is less than DOUBT of the
+-- Others may use the same key. An answer's headers say what was left at the provider as its call came in (`left`), however long it
+-- took; so each reservation keeps when that was, and what the provider had counted of ours until then. What is left is compared
+-- with what should be by what we used since it was last told; the difference is what others use. It is learned slowly (OTHERS_KNOWN_MS), as calls under way disturb it, and what is less than DOUBT of the
 -- limit may be nobody. Their rate is taken from ours in so far as the provider's bucket runs low: while it is nearly full, nobody
 -- goes short. Once others are NOTICED, a call also waits until the provider has twice what it will count, as one of
 -- theirs may come in between. Where no headers tell, each 429 within 20 s of the last counts as 1 % more used by others, which is
@@ -20,10 +21,10 @@
 -- no longer in the bucket and may start at any moment, so the bucket holds that much less meanwhile: both together are b at most, and
 -- no window admits more than before.
 --
---   account   { at, open, not_before, shape, in_hand = amounts, [1..4] = { balance, others, left, left_at, used, depth, expected, passed } }
+--   account   { at, open, not_before, shape, in_hand = amounts, [1..4] = { balance, others, left, left_at, used, depth, counted, left_counted } }
 --             at: plane ms of the balances; it may lie ahead by the horizon, when a call was granted ahead of its time
---             used: what the provider must have counted of ours since it said what was left
---             expected, passed: what should have been left, and over how many ms; not learned from as long as passed is not 0
+--             used: what the provider must have counted of ours since that was left
+--             counted, left_counted: what it has counted of ours in all, until now and until that was left
 --   shape     the limits as the newest caller has them: requests, tokens, input, output a minute, concurrent, window
 
 local LIFETIME_MS = 7 * 86400 * 1000
@@ -31,11 +32,12 @@ local SHARE = 0.015
 local LATE_MS = 30
 local UNSEEN_DEPTH = 1.5
 local MARGIN, NOTICED, DOUBT = 0.2, 0.1, 0.05
+local FRESH_DEPTHS = 2
 local EPSILON = 1e-6
 local KINDS, REQUESTS = 4, 1
 local NEVER = math.huge
-local BALANCE, OTHERS, LEFT, LEFT_AT, USED, DEPTH, EXPECTED, PASSED = 1, 2, 3, 4, 5, 6, 7, 8
-local OTHERS_KNOWN_MS, OTHERS_FORGOTTEN_MS, HEADERS_AGE_MS = 16000, 60000, 15000
+local BALANCE, OTHERS, LEFT, LEFT_AT, USED, DEPTH, COUNTED, LEFT_COUNTED = 1, 2, 3, 4, 5, 6, 7, 8
+local OTHERS_KNOWN_MS, OTHERS_FORGOTTEN_MS, HEADERS_AGE_MS = 16000, 60000, 60000
 
 local LINE = ARGV[1]
 local NOW = tonumber(ARGV[2]) -- tests bring their own clock
@@ -68,6 +70,12 @@ local function pace_of(shape)
   return pace
 end
 
+-- Whether what was left says something of what is left now: within some times of what a provider's bucket takes to fill from empty.
+-- After that what is learned of others' rate says more, as an error of that adds up.
+local function is_fresh(bucket, limit)
+  return NOW - bucket[LEFT_AT] < math.min(HEADERS_AGE_MS, FRESH_DEPTHS * bucket[DEPTH] / limit)
+end
+
 -- What of our rate others use at present: as much of it as the provider's bucket is low.
 local function others_rate(bucket, rate, limit)
   local others = bucket[OTHERS]
@@ -76,7 +84,8 @@ local function others_rate(bucket, rate, limit)
   end
   local depth = bucket[DEPTH]
   if depth > 0 and NOW - bucket[LEFT_AT] < HEADERS_AGE_MS then
-    others = (others - DOUBT * limit) * math.max(0, math.min(1, (0.5 * depth - bucket[LEFT]) / (0.25 * depth)))
+    local lowness = is_fresh(bucket, limit) and (0.5 * depth - bucket[LEFT]) / (0.25 * depth) or 1
+    others = (others - DOUBT * limit) * math.max(0, math.min(1, lowness))
   end
   return math.max(0, math.min(others, 0.95 * rate))
 end
@@ -155,7 +164,7 @@ end
 
 -- When the provider's own bucket will hold what it counts as a call comes in, by what it last said and what was used since.
 local function provider_has(bucket, limit, amount)
-  if NOW - bucket[LEFT_AT] >= HEADERS_AGE_MS then
+  if not is_fresh(bucket, limit) then
     return 0
   end
   local depth = bucket[DEPTH]
@@ -206,6 +215,7 @@ end
 local function count_there(account, amounts)
   for kind, limit in pairs(account.pace.limit) do
     local bucket = account[kind]
+    bucket[COUNTED] = bucket[COUNTED] + amounts[kind]
     if bucket[DEPTH] > 0 then
       bucket[USED] = used_there(bucket, limit) + amounts[kind]
       bucket[USED] = used_there(bucket, limit)
@@ -216,6 +226,15 @@ end
 -- What a provider counts of a call when it comes in: of the output what the call itself allows, if it says so.
 local function at_first_of(requests, input, first_output)
   return { requests, input + first_output, input, first_output }
+end
+
+-- When a call comes in at the provider, and what that has counted of ours by then.
+local function arrival_at(account, moment)
+  local arrival = { at = moment }
+  for kind in pairs(account.pace.limit) do
+    arrival[kind] = account[kind][COUNTED]
+  end
+  return arrival
 end
 
 local function copy_of(account)

@@ -39,7 +39,7 @@ local function forget(id)
   redis.call('ZREM', LIMIT_DUE .. LINE, id)
 end
 
--- A record is { state, credential, requests, tokens, input, output, first output, in hand }.
+-- A record is { state, credential, requests, tokens, input, output, first output, in hand, arrival at the provider }.
 local function charge(record, sign)
   local account = account_of(record[2])
   if account then

@@ -45,6 +45,7 @@ local function grant(ask, start, credential)
   local amounts = ask.amounts
   local record = { GRANTED, credential, amounts[1], amounts[2], amounts[3], amounts[4], ask.first_output, false }
   charge(record, 1)
+  record[9] = arrival_at(accounts[credential], start)
   occupy(record, 1)
   take_in_hand(record, ask.is_in_hand)
   keep(ask.id, record, start + UNCONFIRMED_MS)

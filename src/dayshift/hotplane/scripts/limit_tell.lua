@@ -13,7 +13,7 @@
 -- include: _limit_held
 
 local BUMP, MOST_BUMPS, BUMP_MS, ROW_MS, MOST_REFUSED_MS = 0.01, 6, 1000, 20000, 120000
-local LEAST_APART_MS, ONE_PIECE_MS = 200, 150
+local LEAST_APART_MS = 200
 
 local function confirm(id, ms)
   local record = record_of(id)
@@ -26,42 +26,31 @@ local function confirm(id, ms)
   if record[1] == RETURNED or record[1] == LAPSED then
     occupy(record, 1)
   end
+  if record[8] then -- its call has only now begun
+    record[9] = arrival_at(account_of(record[2]), NOW)
+  end
   take_in_hand(record, false)
   record[1] = HELD
   keep(id, record, NOW + tonumber(ms))
   return true
 end
 
--- Compares what is left with what should be. `own` is what the provider counted at the end of the very call that told it.
-local function learn_of_others(bucket, limit, own)
-  local passed = bucket[PASSED]
-  if passed <= 0 then
-    return
-  end
-  local expected = math.min(bucket[EXPECTED] - own, UNSEEN_DEPTH * bucket[DEPTH])
-  if bucket[LEFT] <= 0 then -- none, or less: providers do not tell a debt
-    bucket[LEFT] = math.max(-60000 * limit, math.min(bucket[LEFT], expected))
-  end
-  local others = (expected - bucket[LEFT]) / passed
-  others = bucket[OTHERS] + (1 - math.exp(-passed / OTHERS_KNOWN_MS)) * (others - bucket[OTHERS])
-  bucket[OTHERS] = math.max(-0.05 * limit, math.min(0.95 * limit, others))
-  bucket[PASSED] = 0
-end
-
-local function hear_bucket(bucket, limit, left)
-  learn_of_others(bucket, limit, 0)
-  local passed = NOW - bucket[LEFT_AT]
-  if passed < HEADERS_AGE_MS then
-    bucket[EXPECTED] = bucket[LEFT] + limit * passed - used_there(bucket, limit)
-    bucket[PASSED] = passed
-  end
-  bucket[LEFT], bucket[LEFT_AT], bucket[USED] = left, NOW, 0
+-- Compares what was left as a call came in with what should have been.
+local function hear_bucket(bucket, limit, left, at, counted)
+  local passed = at - bucket[LEFT_AT]
   bucket[DEPTH] = math.max(bucket[DEPTH], left)
-end
-
--- An answer that comes in one piece is counted there before its headers are written.
-local function is_heard_already(account, id)
-  return account.heard_of == id and NOW - account.heard_at < ONE_PIECE_MS
+  if passed < HEADERS_AGE_MS then
+    local expected = bucket[LEFT] + limit * passed - (counted - bucket[LEFT_COUNTED])
+    expected = math.min(expected, UNSEEN_DEPTH * bucket[DEPTH])
+    if left <= 0 then -- none, or less: providers do not tell a debt
+      left = math.max(-60000 * limit, math.min(left, expected))
+    end
+    local others = bucket[OTHERS] + (1 - math.exp(-passed / OTHERS_KNOWN_MS)) * ((expected - left) / passed - bucket[OTHERS])
+    bucket[OTHERS] = math.max(-0.05 * limit, math.min(0.95 * limit, others))
+  end
+  bucket[LEFT], bucket[LEFT_AT], bucket[LEFT_COUNTED] = left, at, counted
+  bucket[USED] = bucket[COUNTED] - counted
+  bucket[USED] = used_there(bucket, limit)
 end
 
 -- Ends a reservation: what was used of each bucket replaces what was reserved of it, in one step.
@@ -77,13 +66,7 @@ local function finish(id, record, used)
       more_there[kind] = used[kind] - was_charged * at_first[kind]
     end
     take(account, more)
-    if is_heard_already(account, id) then
-      for kind, limit in pairs(account.pace.limit) do
-        learn_of_others(account[kind], limit, more_there[kind])
-      end
-    else
-      count_there(account, more_there)
-    end
+    count_there(account, more_there)
     dirty[record[2]] = true
   end
   if state == GRANTED or state == HELD then
@@ -150,17 +133,21 @@ end
 local function hear(id, remaining, limits)
   local record = record_of(id)
   local account = record and account_of(record[2])
-  if not account or NOW - (account.heard_at or 0) < LEAST_APART_MS then
+  if not account then
+    return false
+  end
+  local arrival = record[9] or arrival_at(account, NOW)
+  if arrival.at - (account.heard_at or 0) < LEAST_APART_MS then
     return false
   end
   remaining, limits = numbers_of(remaining), numbers_of(limits)
   for kind, limit in pairs(account.pace.limit) do
     local ratio = limits[kind] / (limit * 60000)
-    if remaining[kind] >= 0 and (limits[kind] < 0 or (ratio >= 0.5 and ratio <= 2)) then
-      hear_bucket(account[kind], limit, remaining[kind])
+    if arrival[kind] and remaining[kind] >= 0 and (limits[kind] < 0 or (ratio >= 0.5 and ratio <= 2)) then
+      hear_bucket(account[kind], limit, remaining[kind], arrival.at, arrival[kind])
     end
   end
-  account.heard_of, account.heard_at = id, NOW
+  account.heard_at = arrival.at
   dirty[record[2]] = true
   return true
 end

@@ -16,6 +16,7 @@ CONFIRM_WITHIN_SECONDS = 0.3
 AGAIN_SECONDS = 0.5
 MAX_A_CALL = 500
 MAX_KEPT = 20_000
+_ENDS = frozenset({"s", "b", "f"})
 
 
 class Hearer(Protocol):
@@ -36,8 +37,9 @@ class Teller:
         self._is_closing = False
 
     def tell(self, line: str, telling: LimitTelling, *, within_seconds: float = 0.0) -> None:
-        """Tell it as soon as that; what is told sooner takes it along."""
-        self._confirmations.get(line, {}).pop(telling.name, None)
+        """Tell it as soon as that; what is told sooner takes it along. What ends a reservation needs no confirmation before it."""
+        if telling.op in _ENDS:
+            self._confirmations.get(line, {}).pop(telling.name, None)
         untold = self._untold.setdefault(line, [])
         untold.append(telling)
         if len(untold) > MAX_KEPT:  # the plane is away for long: what is oldest lapses there by itself
