@@ -32,7 +32,9 @@ STOLEN_SHARE = 0.3
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What binds, and what calls are like; `outputs` are the lengths of the answers, one model each."""
+    """What binds, and what calls are like; `outputs` are the lengths of the answers, one model each. `burst_seconds` is the depth of
+    the provider's bucket: a minute's worth is the default of `dayshift fakellm`, a shallow one forgives less.
+    """
 
     bound_by: str
     limits: dict[str, int]
@@ -54,7 +56,8 @@ LOADS = {
     "request-bound": Load(bound_by="requests", limits=REQUESTS, outputs=[50]),
     "token-bound": Load(bound_by="tokens", limits=TOKENS, outputs=[100], prompt_characters=1_200),
     "two models": Load(bound_by="requests", limits={**REQUESTS, "tokens_per_minute": 120_000}, outputs=[40, 120]),
-    "heavy tail": Load(bound_by="tokens", limits=TOKENS, outputs=_heavy_tail(), burst_seconds=2.0),
+    "heavy tail": Load(bound_by="tokens", limits=TOKENS, outputs=_heavy_tail(), burst_seconds=60.0),
+    "heavy tail, shallow bucket": Load(bound_by="tokens", limits=TOKENS, outputs=_heavy_tail(), burst_seconds=2.0),
     "thief": Load(bound_by="requests", limits=REQUESTS, outputs=[50], burst_seconds=2.0, thief=True),
 }
 
