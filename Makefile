@@ -73,5 +73,5 @@ fmt: setup
 	$(BIN) -m ruff check --fix $(SOURCES)
 
 lock:
-	uv pip compile pyproject.toml --group dev --extra embedded --extra local-llm --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --group dev --extra embedded --extra local-llm --extra a2a --universal --python-version 3.11 \
 		--no-annotate --no-header --quiet -o requirements.lock

@@ -51,7 +51,7 @@ UUID, UUIDS, NIL = "'{}'::uuid[]", "'{}'::uuid[]", "'00000000-0000-7000-8000-000
 BIGINTS = "'{}'::bigint[]"
 TEXTS, BYTES = "'{}'::text[]", "'{}'::bytea[]"
 HOT = {
-    "accept_tasks": f"{UUIDS}, {TEXTS}, {TEXTS}, {TEXTS}, {BYTES}, '{{}}'::smallint[], {TEXTS}, {TEXTS}, '{{}}'::float8[], '{{}}'::timestamptz[], '{{}}'::float8[], '{{}}'::timestamptz[], {BYTES}, {TEXTS}, {TEXTS}, {TEXTS}, {BYTES}",
+    "accept_tasks": f"{UUIDS}, {TEXTS}, {TEXTS}, {TEXTS}, {BYTES}, '{{}}'::smallint[], {TEXTS}, {TEXTS}, '{{}}'::float8[], '{{}}'::timestamptz[], '{{}}'::float8[], '{{}}'::timestamptz[], {BYTES}, {TEXTS}, {TEXTS}, {TEXTS}, {BYTES}, {TEXTS}",
     "accepted_before": UUIDS,
     "withdraw_task": f"{NIL}, 'busy'",
     "unfinished_before": NIL,
@@ -85,6 +85,12 @@ HOT = {
     "orphans": "500",
     "delivery_of": NIL,
     "test_delivery": f"{NIL}, 'busy', 'x', 'x'",
+    "list_tasks_in_contexts": f"'busy', 'agent1', NULL, now(), {NIL}, now() - interval '1 hour', NULL, 20",
+    "count_tasks_in_contexts": "'busy', 'agent1', NULL, now() - interval '1 hour', NULL, 100",
+    "a2a_of_tasks": f"{UUIDS}, 'busy'",
+    "add_a2a_message": f"{NIL}, 'busy', '{{}}'",
+    "set_a2a_push": f"{NIL}, 'busy', 'p', '{{}}', 10",
+    "drop_a2a_push": f"{NIL}, 'busy', 'p'",
     "get_task": NIL,
     "get_task_of_tenant": f"{NIL}, 'busy'",
     "find_idempotency_key": "'busy', 'a key'",

@@ -1,5 +1,6 @@
 """An agent, ready to run: its declaration, what its hints say, and how to enter it."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ class Agent:
         """The options of `@agent` as JSON, for the registry."""
         return msgspec.json.encode(
             {
+                "description": inspect.getdoc(self.function) or "",
                 "timeout": self.timeout_seconds,
                 "max_attempts": self.max_attempts,
                 "strict": self.strict,

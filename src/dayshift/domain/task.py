@@ -156,6 +156,7 @@ class NewTask(Struct, frozen=True, kw_only=True):
     webhook_url: str | None = None
     idempotency_key: str | None = None
     idempotency_hash: bytes | None = None
+    a2a: str | None = None  # what the A2A door keeps with it, as JSON
 
 
 class Place(Struct, frozen=True):

@@ -58,6 +58,18 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return f"Endpoint({self.id})"  # no secret gets into a log by way of its owner
 
 
+class Push(Struct, frozen=True, kw_only=True):
+    """An address that an A2A client wants told of its task, with what shows who speaks there."""
+
+    url: str
+    token: str | None = None
+    scheme: str | None = None
+    credentials: str | None = None
+
+    def __repr__(self) -> str:
+        return "Push()"  # no secret gets into a log by way of its owner
+
+
 class Became(Struct, frozen=True, kw_only=True):
     """What a task was at the moment that is told of, where that may change later."""
 
@@ -77,11 +89,14 @@ class Became(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """The input of the agent that delivers. `endpoint` None: to the address that the task itself came with. `became` None: a test."""
+    """The input of the agent that delivers. `endpoint` None: to the address that the task itself came with, or, if `push` is given, to
+    the one that an A2A client gave this name. `became` None: a test.
+    """
 
     type: str
     timestamp: datetime
     endpoint: str | None
+    push: str | None = None
     became: Became | None = None
 
 

@@ -21,6 +21,7 @@ from dayshift.gateway.problems import HttpError
 from dayshift.gateway.replies import CONNECTION_CLOSE, header
 from dayshift.gateway.request import Request
 
+APPLICATION_JSON = "application/json"
 MAX_DEPTH = 100
 MAX_INTEGER_DIGITS = 4_000
 
@@ -38,19 +39,19 @@ _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 async def read_json(request: Request, max_bytes: int) -> bytes:
     """Read and check a JSON body. Raises `HttpError` (400, 413, 415) or `InvalidInput`; nothing was done then."""
-    _check_media_type(request)
+    _check_media_type(request, APPLICATION_JSON)
     return checked_json(await _read(request, max_bytes))
 
 
-async def read_unchecked(request: Request, max_bytes: int) -> bytes:
-    """Read a body whose parts are to be checked each for itself."""
-    _check_media_type(request)
+async def read_unchecked(request: Request, max_bytes: int, *media_types: str) -> bytes:
+    """Read a body whose parts are to be checked each for itself. `media_types`: what it may be called beside JSON."""
+    _check_media_type(request, APPLICATION_JSON, *media_types)
     return await _read(request, max_bytes)
 
 
-def _check_media_type(request: Request) -> None:
+def _check_media_type(request: Request, *allowed: str) -> None:
     media_type = request.header(b"content-type")
-    if media_type is not None and media_type.partition(";")[0].strip().lower() != "application/json":
+    if media_type is not None and media_type.partition(";")[0].strip().lower() not in allowed:
         raise HttpError(
             415,
             "unsupported_media_type",

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from dayshift.domain.errors import DependencyAway
 from dayshift.domain.settings import Settings
+from dayshift.gateway.a2a import A2aDoor, a2a_routes
 from dayshift.gateway.auth import Gatekeeper
 from dayshift.gateway.conversations import ConversationsDoor
 from dayshift.gateway.door import Door
@@ -93,6 +94,7 @@ def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[
         *conversation_routes(ConversationsDoor(tasks)),
         *signal_routes(SignalDoor(tasks)),
         *webhook_routes(WebhooksDoor(tasks, services.settings)),
+        *a2a_routes(A2aDoor(tasks, services.settings)),
         *list_routes(Lists(tasks)),
         *admin_routes(
             Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings, tell_all)

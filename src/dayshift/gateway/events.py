@@ -9,9 +9,10 @@ here, and can resume.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated, cast
+from typing import Annotated, Generic, Protocol, TypeVar, cast
 
 from msgspec import Meta, Struct
 from starlette.types import Send
@@ -37,6 +38,16 @@ _RESUME = b": this gateway is leaving; resume with Last-Event-ID\nretry: 100\n\n
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
+class Ending(Protocol):
+    """An event of a stream that knows whether it is the last one."""
+
+    @property
+    def is_final(self) -> bool: ...
+
+
+Event = TypeVar("Event", bound=Ending)
+
+
 class After(Struct, frozen=True, forbid_unknown_fields=True):
     """The query of an event stream."""
 
@@ -58,14 +69,18 @@ class Events:
         return EventStream(events, request)
 
 
-class EventStream:
+class LiveStream(ABC, Generic[Event]):
     """An answer that goes on until the final event, the reader's leave, or this gateway's."""
 
     status = 200
 
-    def __init__(self, events: AsyncIterator[StreamEvent], request: Request) -> None:
-        self._events = cast("AsyncGenerator[StreamEvent]", events)
+    def __init__(self, events: AsyncIterator[Event], request: Request) -> None:
+        self._events = cast("AsyncGenerator[Event]", events)
         self._request = request
+
+    @abstractmethod
+    def _frame(self, event: Event) -> bytes:
+        """An event on the wire."""
 
     async def send(self, send: Send, *, closing: bool, without_body: bool = False) -> None:  # noqa: ARG002 - a stream is never the answer to HEAD
         headers = [*_HEADERS, CONNECTION_CLOSE] if closing else _HEADERS
@@ -91,7 +106,7 @@ class EventStream:
                     event = upcoming.result()
                     if event is None:
                         break
-                    yield frame_of(event)
+                    yield self._frame(event)
                     is_at_an_end = event.is_final
                     upcoming = _next_of(self._events)
                 elif gone.done():
@@ -107,8 +122,15 @@ class EventStream:
             await self._events.aclose()
 
 
-def _next_of(events: AsyncIterator[StreamEvent]) -> asyncio.Task[StreamEvent | None]:
-    async def step() -> StreamEvent | None:
+class EventStream(LiveStream[StreamEvent]):
+    """A task's own stream."""
+
+    def _frame(self, event: StreamEvent) -> bytes:
+        return frame_of(event)
+
+
+def _next_of(events: AsyncIterator[Event]) -> asyncio.Task[Event | None]:
+    async def step() -> Event | None:
         return await anext(events, None)
 
     return asyncio.ensure_future(step())

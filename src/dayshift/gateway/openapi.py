@@ -25,6 +25,7 @@ _HEADERS = {
     "Prefer": "`wait=N`: answer with the finished task when it ends within N seconds (up to 60).",
     "traceparent": "The W3C trace context that the task continues.",
     "Last-Event-ID": "The number of the last event seen; the stream goes on after it.",
+    "A2A-Version": "The version of the protocol that is spoken: 1.0.",
     "If-Match": "The version that the change builds on; 412 when it is no longer the newest.",
 }
 
@@ -141,6 +142,7 @@ _DESCRIPTIONS = {
     201: "Made",
     202: "Accepted: it is durable",
     204: "Done; there is nothing to say",
+    304: "It is as you have it",
     400: "The request cannot be read",
     401: "No key, or one that is not valid",
     403: "The key's scopes do not reach this",
@@ -151,6 +153,8 @@ _DESCRIPTIONS = {
     415: "The body is not JSON by its Content-Type",
     422: "The request can be read, but is not valid",
     429: "Not now: a limit or a depth is reached; see Retry-After",
+    501: "This gateway was installed without it",
+    502: "The agent's output is nothing that the protocol can carry",
     503: "A dependency is away; see Retry-After",
 }
 

@@ -18,7 +18,8 @@ class Route(Struct, frozen=True, kw_only=True):
     """One thing that can be asked for.
 
     `path` has `{name}` for a segment and `{name:path}` for the rest. `scope` None: no key is needed. `answers`: the
-    type of the body by status (None: no body; a text: its media type). The first is what success looks like.
+    type of the body by status (None: no body; a text: its media type). The first is what success looks like. `alias`: a path
+    under which it is found as well, and not described.
     """
 
     method: str
@@ -32,6 +33,7 @@ class Route(Struct, frozen=True, kw_only=True):
     body: type[Struct] | None = None
     headers: tuple[str, ...] = ()
     streams: bool = False
+    alias: str | None = None
 
     @property
     def template(self) -> str:
@@ -51,7 +53,9 @@ class Routes:
         self._patterns: list[tuple[re.Pattern[str], _ByMethod]] = []
         by_path: dict[str, _ByMethod] = {}
         for route in table:
-            by_path.setdefault(route.path, {})[route.method] = route
+            for path in (route.path, route.alias):
+                if path is not None:
+                    by_path.setdefault(path, {})[route.method] = route
         for path, methods in by_path.items():
             if "{" in path:
                 self._patterns.append((compile_path(path)[0], methods))

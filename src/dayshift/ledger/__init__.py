@@ -1,10 +1,11 @@
 """PostgreSQL, the only truth: what a row says is so, and everything else may be rebuilt from it.
 
-Topics hang on `Ledger` (`tasks`, `effects`, `waits`, `conversations`, `workers`, `registry`, `keys`, `settings`, `plane_state`); `GroupCommit` gathers the small
+Topics hang on `Ledger` (`tasks`, `effects`, `waits`, `conversations`, `workers`, `registry`, `keys`, `webhooks`, `a2a`, `settings`, `plane_state`); `GroupCommit` gathers the small
 writes of many callers. SQL lives in `queries/` and `migrations/`. To read: shapes, starting, finishing, accepting, then
 group_commit, database and migrate.
 """
 
+from dayshift.ledger.a2a import InContexts, Kept
 from dayshift.ledger.effects import EffectAnswer, EffectWrite
 from dayshift.ledger.errors import BadRow, LedgerBusy, LedgerMisfit
 from dayshift.ledger.group_commit import GroupCommit
@@ -57,6 +58,8 @@ __all__ = [
     "Finished",
     "GroupCommit",
     "IdleSweep",
+    "InContexts",
+    "Kept",
     "KeyRow",
     "LaneName",
     "Ledger",

@@ -58,7 +58,7 @@ class Accepting:
         return await self._db.fetch_one("withdraw_task", bare(task_id), tenant) is None
 
     async def _accept_distinct(self, tasks: list[NewTask]) -> list[Accepted]:
-        rows = by_id(await self._db.batch("accept_tasks", *columns([_arguments(task) for task in tasks], 17)))
+        rows = by_id(await self._db.batch("accept_tasks", *columns([_arguments(task) for task in tasks], 18)))
         unclear = [bare(task.id) for task in tasks if _was_there(rows[bare(task.id)])]
         before = by_id(await self._db.fetch("accepted_before", unclear)) if unclear else {}
         return [_answer(task, rows[bare(task.id)], before.get(bare(task.id))) for task in tasks]
@@ -87,6 +87,7 @@ def _arguments(task: NewTask) -> tuple[object, ...]:
         task.webhook_url,
         task.idempotency_key,
         task.idempotency_hash,
+        task.a2a,
     )
 
 

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from dayshift.ledger import migrate
+from dayshift.ledger.a2a import A2a
 from dayshift.ledger.conversations import Conversations
 from dayshift.ledger.database import Database
 from dayshift.ledger.effects import Effects
@@ -35,6 +36,7 @@ class Ledger:
         self.registry = Registry(self._db)
         self.keys = Keys(self._db)
         self.webhooks = Webhooks(self._db)
+        self.a2a = A2a(self._db)
         self.settings = SettingsVersions(self._db)
         self.plane_state = PlaneState(self._db)
 

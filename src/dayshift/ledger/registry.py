@@ -32,6 +32,7 @@ class Registry:
                 output_schema=row["output_schema"],
                 options=row["options"],
                 versions=row["versions"],
+                registered_at=row["registered_at"],
             )
             for row in await self._db.fetch("all_agents")
         ]

@@ -191,7 +191,7 @@ class BeatAnswer(Struct, frozen=True, kw_only=True):
 
 
 class AgentRow(Struct, frozen=True, kw_only=True):
-    """An agent at one code version. `versions`, newest first, is filled in by the ledger."""
+    """An agent at one code version. `versions`, newest first, and `registered_at` are filled in by the ledger."""
 
     name: str
     version: str
@@ -200,6 +200,7 @@ class AgentRow(Struct, frozen=True, kw_only=True):
     output_schema: bytes
     options: bytes = b"{}"
     versions: list[str] = []
+    registered_at: datetime | None = None
 
 
 class NewKey(Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
 from dayshift.domain import ids, webhooks
@@ -15,12 +16,13 @@ from dayshift.ledger.rows import HIGHEST_UUID, bare, bare_or_missing, task_id, t
 
 
 class DeliveryFacts(Struct, frozen=True, kw_only=True):
-    """`task`: what is told of, as its row is now; None: it is gone. `url`: the address that it came with."""
+    """`task`: what is told of, as its row is now; None: it is gone. `url`: the address that it came with. `push`: that of an A2A client."""
 
     failures: int
     age_seconds: float
     task: Task | None
     url: str | None
+    push: webhooks.Push | None
 
 
 class Webhooks:
@@ -99,6 +101,7 @@ class Webhooks:
             age_seconds=row["age_seconds"],
             task=None if row["id"] is None else to_task(row),
             url=row["webhook_url"],
+            push=None if row["push"] is None else msgspec.json.decode(row["push"], type=webhooks.Push),
         )
 
     async def make_test(self, delivery_id: str, tenant: str, delivery: bytes, trace_id: str) -> Place | None:

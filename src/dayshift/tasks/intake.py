@@ -82,16 +82,17 @@ class Intake:
         tenant: str,
         trace_id: str | None = None,
         before_commit: Callable[[str], None] | None = None,
+        a2a: str | None = None,
     ) -> Receipt:
         """Accept one request: when this returns, the row is committed.
 
-        `before_commit` hears the id that the task will have, unless the request turns out to be a repeat.
+        `a2a`: what the A2A door keeps with the task. `before_commit` hears the id that the task will have, unless the request turns out to be a repeat.
 
         Raises `InvalidInput` (also code `unknown_agent`, `idempotency_key_reused`), `Conflict` (code
         `conversation_busy`), `Refused` (codes `queue_full`, `tenant_full`, `budget_spent`), `LedgerAway`.
         """
         try:
-            new = await self._checked(request, tenant, trace_id)
+            new = await self._checked(request, tenant, trace_id, a2a)
         except InvalidInput:
             if (receipt := await self._replay_of_what_was_valid(request, tenant)) is not None:
                 return receipt
@@ -105,9 +106,7 @@ class Intake:
             raise
         if before_commit is not None:
             before_commit(new.id)
-        accepted = await self._commits.submit(
-            new, _ROW_BYTES + len(new.input) + len(new.metadata), deadline_seconds=self._commit_deadline_seconds
-        )
+        accepted = await self._commits.submit(new, _bytes_of(new), deadline_seconds=self._commit_deadline_seconds)
         if accepted.replay_of is not None:
             return await self._replay(request, accepted.replay_of, tenant, same_body=accepted.same_body)
         task = _task_of(new, accepted)
@@ -137,7 +136,7 @@ class Intake:
         except DayshiftError as error:
             return error
 
-    async def _checked(self, request: TaskRequest, tenant: str, trace_id: str | None) -> NewTask:
+    async def _checked(self, request: TaskRequest, tenant: str, trace_id: str | None, a2a: str | None) -> NewTask:
         values = inputs.check(request)
         agent = await self._agents.find(request.agent)
         task_input = input_schema(agent.input_schema).normalised(values.input, bytes(request.input))
@@ -160,6 +159,7 @@ class Intake:
             webhook_url=request.webhook.url if request.webhook is not None else None,
             idempotency_key=request.idempotency_key,
             idempotency_hash=inputs.fingerprint(request, values) if keyed else None,
+            a2a=a2a,
         )
 
     async def _replay_without_room(self, request: TaskRequest, new: NewTask) -> Receipt | None:
@@ -212,6 +212,10 @@ class Intake:
                 task_id=task.id, agent=task.agent, tenant=task.tenant, queue=task.queue, trace_id=task.trace_id
             )
         )
+
+
+def _bytes_of(new: NewTask) -> int:
+    return _ROW_BYTES + len(new.input) + len(new.metadata) + len(new.a2a or "")
 
 
 def _task_of(new: NewTask, accepted: Accepted) -> Task:

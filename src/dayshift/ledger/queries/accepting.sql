@@ -4,10 +4,10 @@ WITH wish AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::smallint[], $7::text[], $8::text[],
         $9::float8[], $10::timestamptz[], $11::float8[], $12::timestamptz[], $13::bytea[], $14::text[], $15::text[],
-        $16::text[], $17::bytea[]
+        $16::text[], $17::bytea[], $18::text[]
     ) AS w (id, tenant, agent, queue, input, priority, user_name, conversation,
         delay_seconds, run_at, timeout_seconds, expires_at, metadata, trace_id, webhook_url,
-        idempotency_key, body_hash)
+        idempotency_key, body_hash, a2a)
 ),
 -- The update is always done, so that the row is answered as it is now and not as the snapshot shows it.
 keyed AS (
@@ -23,10 +23,10 @@ keyed AS (
 ),
 inserted AS (
     INSERT INTO tasks (id, tenant, agent, queue, input, priority, user_name, conversation, run_at,
-        timeout_seconds, expires_at, metadata, trace_id, webhook_url, idempotency_key)
+        timeout_seconds, expires_at, metadata, trace_id, webhook_url, idempotency_key, a2a)
     SELECT w.id, w.tenant, w.agent, w.queue, w.input, w.priority, w.user_name, w.conversation,
         date_trunc('milliseconds', greatest(now(), coalesce(w.run_at, now() + w.delay_seconds * interval '1 second'))),
-        w.timeout_seconds, w.expires_at, w.metadata, w.trace_id, w.webhook_url, w.idempotency_key
+        w.timeout_seconds, w.expires_at, w.metadata, w.trace_id, w.webhook_url, w.idempotency_key, w.a2a::jsonb
     FROM wish w LEFT JOIN keyed k ON k.tenant = w.tenant AND k.key = w.idempotency_key
     WHERE w.idempotency_key IS NULL OR k.task_id = w.id
     ON CONFLICT (id) DO NOTHING

@@ -22,7 +22,7 @@ WHERE EXISTS (
 
 -- name: all_agents
 -- Every agent at its newest version, with the names of all its versions, newest first.
-SELECT DISTINCT ON (a.name) a.name, a.version, a.queue, a.input_schema, a.output_schema, a.options,
+SELECT DISTINCT ON (a.name) a.name, a.version, a.queue, a.input_schema, a.output_schema, a.options, a.registered_at,
     array_agg(a.version) OVER (PARTITION BY a.name ORDER BY a.registered_at DESC, a.version DESC
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS versions
 FROM agents a ORDER BY a.name, a.registered_at DESC, a.version DESC;

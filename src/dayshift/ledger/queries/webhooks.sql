@@ -55,9 +55,9 @@ ON CONFLICT (tenant) WHERE url IS NULL DO UPDATE SET tenant = excluded.tenant
 RETURNING *;
 
 -- name: delivery_of
--- A delivery's own figures, and the row and address of what it tells of, if that is there.
+-- A delivery's own figures, and the row and addresses of what it tells of, if that is there.
 SELECT d.failures AS delivery_failures, extract(epoch FROM statement_timestamp() - d.created_at)::float8 AS age_seconds,
-    t.webhook_url, s.*
+    t.webhook_url, t.a2a -> 'push' -> (convert_from(d.input, 'UTF8')::json #>> '{delivery,push}') AS push, s.*
 FROM tasks d
 LEFT JOIN tasks t ON t.id = d.about
 LEFT JOIN shown_tasks s ON s.id = d.about

@@ -21,7 +21,7 @@ from dayshift.domain.errors import NotFound
 from dayshift.domain.events import WebhookDelivery
 from dayshift.domain.jitter import stretched
 from dayshift.domain.patience import until_answered
-from dayshift.domain.webhooks import Delivered, Delivery, Endpoint
+from dayshift.domain.webhooks import Delivered, Delivery, Endpoint, Push
 from dayshift.ledger import Ledger
 from dayshift.ledger.webhooks import DeliveryFacts
 from dayshift.telemetry import emit
@@ -63,6 +63,7 @@ class _Place(Struct, frozen=True):
     url: str
     endpoint: Endpoint
     receiver: str
+    push: Push | None = None
 
 
 def house_agents(
@@ -123,10 +124,12 @@ class Deliverer:
     async def _place(self, tenant: str, delivery: Delivery, facts: DeliveryFacts) -> _Place | None:
         """None: the endpoint is no more. Raises EndpointDisabled."""
         if delivery.endpoint is None:
-            if facts.url is None:
+            push = None if delivery.push is None else facts.push
+            url = facts.url if push is None else push.url
+            if url is None or (delivery.push is not None and push is None):
                 return None
             endpoint = await until_answered(lambda: self._ledger.webhooks.default(tenant))
-            return _Place(facts.url, endpoint, f"webhook {tenant} {_origin_of(facts.url)}")
+            return _Place(url, endpoint, f"webhook {tenant} {_origin_of(url)}", push)
         endpoint_id = f"{webhooks.ENDPOINT_PREFIX}{delivery.endpoint}"
         try:
             endpoint = await until_answered(lambda: self._ledger.webhooks.get(tenant, endpoint_id))
@@ -155,7 +158,8 @@ class Deliverer:
         begun_mono = clock.monotonic_seconds()
         went_well: bool | None = None
         try:
-            answer = await self._sender.send(place.url, headers_of(webhook_id, place.endpoint, delivery, body), body)
+            headers = headers_of(webhook_id, place.endpoint, delivery, body, place.push)
+            answer = await self._sender.send(place.url, headers, body)
             went_well = answer.status < 500 and answer.status != 429
         except Unreachable as unreachable:
             went_well = False

@@ -13,9 +13,9 @@ from msgspec import Raw
 from standardwebhooks import Webhook
 
 from dayshift._version import __version__
-from dayshift.domain import clock, webhooks
+from dayshift.domain import a2a, clock, webhooks
 from dayshift.domain.task import Status, Task, Timing, Usage
-from dayshift.domain.webhooks import Became, Delivery, Endpoint
+from dayshift.domain.webhooks import Became, Delivery, Endpoint, Push
 
 
 def body_of(delivery: Delivery, task: Task | None, tenant: str) -> bytes:
@@ -23,6 +23,8 @@ def body_of(delivery: Delivery, task: Task | None, tenant: str) -> bytes:
     told: Any = webhooks.sample_of(tenant, delivery.type, delivery.timestamp)
     if task is not None and delivery.became is not None:
         told = _as_it_became(task, delivery.became)
+        if delivery.push is not None:
+            return msgspec.json.encode({"task": a2a.task_json(told)})
     return msgspec.json.encode({"type": delivery.type, "timestamp": delivery.timestamp, "data": told})
 
 
@@ -59,7 +61,9 @@ def signatures(secrets: Sequence[str], webhook_id: str, moment: datetime, body: 
     return " ".join(Webhook(secret).sign(webhook_id, moment, body) for secret in secrets)
 
 
-def headers_of(webhook_id: str, endpoint: Endpoint, delivery: Delivery, body: bytes) -> Mapping[str, str]:
+def headers_of(
+    webhook_id: str, endpoint: Endpoint, delivery: Delivery, body: bytes, push: Push | None = None
+) -> Mapping[str, str]:
     """Signed for this moment."""
     moment = clock.now().replace(microsecond=0)
     return {
@@ -69,4 +73,15 @@ def headers_of(webhook_id: str, endpoint: Endpoint, delivery: Delivery, body: by
         "webhook-timestamp": str(int(moment.timestamp())),
         "webhook-signature": signatures(endpoint.secrets_at(moment), webhook_id, moment, body.decode()),
         "webhook-sequence": str(round(delivery.timestamp.timestamp() * 1_000_000)),
+        **(_shown_by(push) if push is not None else {}),
     }
+
+
+def _shown_by(push: Push) -> Mapping[str, str]:
+    """What an A2A client asked to be shown, beside our signature."""
+    shown = {}
+    if push.token:
+        shown["x-a2a-notification-token"] = push.token
+    if push.scheme and push.credentials:
+        shown["authorization"] = f"{push.scheme} {push.credentials}"
+    return shown
