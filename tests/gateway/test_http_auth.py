@@ -134,6 +134,17 @@ async def test_nobody_else_comes_in_by_the_loopback(ring, address, headers):
     assert refused(Gatekeeper(ring, open_loopback=True), request(client=address, headers=headers)) == "missing_key"
 
 
+async def test_the_open_loopback_overlooks_keys_of_other_apis(keys, ring):
+    gatekeeper = Gatekeeper(ring, open_loopback=True)
+    local = {"host": "localhost"}
+    assert gatekeeper.who_is(request(headers={**bearer("sk-any"), **local})) == LOOPBACK_CALLER
+    assert refused(gatekeeper, request(headers={**bearer("dsk_unknown"), **local})) == "bad_key"
+    assert refused(gatekeeper, request(headers=bearer("sk-any"), client="192.168.1.5")) == "bad_key"
+    keys.make()
+    await ring.refresh()
+    assert refused(gatekeeper, request(headers={**bearer("sk-any"), **local})) == "bad_key"
+
+
 async def test_the_loopback_shuts_once_a_key_was_made(keys, ring):
     keys.make()
     await ring.refresh()

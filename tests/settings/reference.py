@@ -89,7 +89,8 @@ MEANINGS = {
     "flags.NAME.value": "Any JSON: what `ctx.flag(NAME)` is",
     "flags.NAME.percent": "For so many percent of the tasks; the others have their code's default. A task stays on its side",
     "gateway.max_body_bytes": "The largest request body; more is 413",
-    "gateway.default_agent": "The agent that doors without a name for it use",
+    "gateway.default_agent": "The agent that doors use where no agent is named, or none of that name is there; null: the only agent, if there is one",
+    "gateway.aliases.NAME": "The agent that NAME stands for, for clients of other APIs that ask for a model",
     "journal.preview_characters": "How many characters of what was asked are kept with each effect that begins from then on, without secrets (0 to 2,000)",
     "webhooks.allow_private": "Whether webhooks may go to http addresses, and to private, loopback and link-local ones: for development, "
     "and where every key that submits is trusted with the network that workers stand in",

@@ -52,8 +52,11 @@ class FlagSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`aliases`: other names of agents, for clients that ask for a model."""
+
     max_body_bytes: Annotated[int, Meta(ge=1024, le=67_108_864)] = 1_048_576
     default_agent: str | None = None
+    aliases: dict[str, str] = {}
 
 
 class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

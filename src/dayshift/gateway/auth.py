@@ -3,7 +3,8 @@
 A request carries `Authorization: Bearer dsk_...`, and the key says the tenant and the scopes. Only a gateway that was
 built with an open loopback, and while no key was ever made, lets requests of this machine in without a key. Such a
 request must come from a loopback address *and* name a loopback host *and* not be sent by a page of another site, as any
-web page that this machine's browser shows can reach 127.0.0.1 too.
+web page that this machine's browser shows can reach 127.0.0.1 too. Clients of other APIs cannot be made to send no key: one that
+cannot be ours counts for none there.
 """
 
 import ipaddress
@@ -27,9 +28,9 @@ class Gatekeeper:
     def who_is(self, request: Request) -> Caller:
         """The caller of a request. Raises `HttpError` (401) when it may not come in at all."""
         authorization = request.header(b"authorization")
+        if (authorization is None or _is_of_another_api(authorization)) and self._is_open_to(request):
+            return LOOPBACK_CALLER
         if authorization is None:
-            if self._open_loopback and not self._ring.any_made and _is_from_this_machine(request):
-                return LOOPBACK_CALLER
             raise _unauthorized("missing_key", "send an API key: Authorization: Bearer dsk_... (dayshift keys create)")
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
@@ -38,6 +39,9 @@ class Gatekeeper:
         if caller is None:
             raise _unauthorized("bad_key", "this API key is unknown, expired or revoked; ask for a new one")
         return caller
+
+    def _is_open_to(self, request: Request) -> bool:
+        return self._open_loopback and not self._ring.any_made and _is_from_this_machine(request)
 
 
 def require(caller: Caller, scope: str) -> None:
@@ -49,6 +53,11 @@ def require(caller: Caller, scope: str) -> None:
 
 def _unauthorized(code: str, message: str) -> HttpError:
     return HttpError(401, code, message, headers=_CHALLENGE)
+
+
+def _is_of_another_api(authorization: str) -> bool:
+    scheme, _, secret = authorization.partition(" ")
+    return scheme.lower() == "bearer" and bool(secret.strip()) and not secret.strip().startswith(api_keys.SECRET_PREFIX)
 
 
 def _is_from_this_machine(request: Request) -> bool:

@@ -19,6 +19,7 @@ from dayshift.gateway.keys import Keys
 from dayshift.gateway.lists import Lists
 from dayshift.gateway.openapi import openapi_route
 from dayshift.gateway.probes import Probes
+from dayshift.gateway.responses import ResponsesDoor, response_routes
 from dayshift.gateway.routes import Route, Routes
 from dayshift.gateway.settings import SettingsDoor
 from dayshift.gateway.signals import SignalDoor
@@ -95,6 +96,7 @@ def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[
         *signal_routes(SignalDoor(tasks)),
         *webhook_routes(WebhooksDoor(tasks, services.settings)),
         *a2a_routes(A2aDoor(tasks, services.settings)),
+        *response_routes(ResponsesDoor(tasks, services.settings, drain)),
         *list_routes(Lists(tasks)),
         *admin_routes(
             Keys(tasks.ledger, keys_changed), SettingsDoor(services.settings_store, services.settings, tell_all)

@@ -14,8 +14,8 @@ from dayshift.domain.errors import DayshiftError
 from dayshift.domain.events import Fault, HttpRequest
 from dayshift.gateway.auth import Gatekeeper, require
 from dayshift.gateway.drain import Drain
-from dayshift.gateway.problems import HttpError, reply_to, reply_to_the_unexpected
-from dayshift.gateway.replies import Answer
+from dayshift.gateway.problems import HttpError, reply_to, the_unexpected
+from dayshift.gateway.replies import Answer, Reply
 from dayshift.gateway.request import Request
 from dayshift.gateway.routes import Route, Routes
 from dayshift.telemetry import bound, emit
@@ -61,15 +61,18 @@ class Door:
                 request.caller = self._gatekeeper.who_is(request)
                 require(request.caller, route.scope)
             return route, await route.handler(request)
-        except HttpError as error:
-            return route, reply_to(error)
         except DayshiftError as error:
-            return route, reply_to(error)
+            return route, _told(error, route)
         except asyncio.CancelledError:  # the server's, when the grace of a drain is over and this is still not answered
             if not self._drain.is_draining:
                 raise
-            return route, reply_to(HttpError(503, "draining", _LEFT_UNANSWERED))
+            return route, _told(HttpError(503, "draining", _LEFT_UNANSWERED), route)
         except Exception as error:  # noqa: BLE001 - the last wall: the client gets a problem, the operator the stack
             with bound(tenant=request.tenant, route=route.template if route else NO_ROUTE):
                 emit(Fault.of("gateway.door", error, stack=traceback.format_exc()))
-            return route, reply_to_the_unexpected()
+            return route, _told(the_unexpected(), route)
+
+
+def _told(error: DayshiftError, route: Route | None) -> Reply:
+    """An error in the words of the route that was asked for."""
+    return reply_to(error) if route is None else route.dialect.reply_to(error)

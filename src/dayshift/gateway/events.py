@@ -73,10 +73,13 @@ class LiveStream(ABC, Generic[Event]):
     """An answer that goes on until the final event, the reader's leave, or this gateway's."""
 
     status = 200
+    hello = _HELLO
+    resume: bytes | None = _RESUME  # what is said where the end is not the final event; None: the connection is cut
 
     def __init__(self, events: AsyncIterator[Event], request: Request) -> None:
         self._events = cast("AsyncGenerator[Event]", events)
         self._request = request
+        self._is_at_an_end = False
 
     @abstractmethod
     def _frame(self, event: Event) -> bytes:
@@ -92,13 +95,14 @@ class LiveStream(ABC, Generic[Event]):
                         await send({"type": "http.response.body", "body": frame, "more_body": True})
         except TimeoutError:
             return  # an answer that was not ended makes the server cut the connection
+        if self.resume is None and not self._is_at_an_end:
+            return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _frames(self) -> AsyncGenerator[bytes]:
-        yield _HELLO
+        yield self.hello
         gone = asyncio.ensure_future(self._request.gone())
         upcoming = _next_of(self._events)
-        is_at_an_end = False
         try:
             while True:
                 await asyncio.wait([upcoming, gone], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -107,14 +111,14 @@ class LiveStream(ABC, Generic[Event]):
                     if event is None:
                         break
                     yield self._frame(event)
-                    is_at_an_end = event.is_final
+                    self._is_at_an_end = event.is_final
                     upcoming = _next_of(self._events)
                 elif gone.done():
                     return
                 else:
                     yield _HEARTBEAT
-            if not is_at_an_end:
-                yield _RESUME
+            if self.resume is not None and not self._is_at_an_end:
+                yield self.resume
         finally:
             gone.cancel()
             upcoming.cancel()

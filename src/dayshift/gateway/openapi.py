@@ -94,7 +94,7 @@ def _operation(route: Route, schema_of: _SchemaOf) -> dict[str, Any]:
     else:
         operation["description"] = f"Needs a key with the scope `{route.scope}`."
         for status in (401, 403):
-            operation["responses"][str(status)] = _response(status, Problem, schema_of)
+            operation["responses"][str(status)] = _response(status, route.dialect.error, schema_of)
     return operation
 
 
@@ -164,7 +164,9 @@ def _schemas(table: list[Route]) -> tuple[_SchemaOf, dict[str, Any]]:
     kinds: list[Any] = [Problem]
     for route in table:
         kinds += [
-            kind for kind in (route.body, *route.answers.values()) if kind is not None and not isinstance(kind, str)
+            kind
+            for kind in (route.body, route.dialect.error, *route.answers.values())
+            if kind is not None and not isinstance(kind, str)
         ]
     unique = list(dict.fromkeys(kinds))
     schemas, components = msgspec.json.schema_components([_showable(kind) for kind in unique], ref_template=_REF)

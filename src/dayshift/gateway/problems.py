@@ -105,14 +105,13 @@ def reply_to(error: DayshiftError) -> Reply:
     return Reply(problem.status, msgspec.json.encode(problem), headers)
 
 
-def reply_to_the_unexpected() -> Reply:
-    """The answer for an error that nobody foresaw. It tells the outside nothing about the inside."""
-    unexpected = HttpError(
+def the_unexpected() -> HttpError:
+    """What is said of an error that nobody foresaw. It tells the outside nothing about the inside."""
+    return HttpError(
         500,
         "internal_error",
         "something failed here that should not have; the gateway's log says what. Try again later.",
     )
-    return reply_to(unexpected)
 
 
 def _rate_limit(name: str, limit: int | None, whole_seconds: int) -> Headers:

@@ -7,11 +7,22 @@ from typing import Any
 from msgspec import Struct
 from starlette.routing import compile_path
 
-from dayshift.gateway.problems import HttpError
-from dayshift.gateway.replies import Answer, header
+from dayshift.domain.errors import DayshiftError
+from dayshift.gateway.problems import HttpError, Problem, reply_to
+from dayshift.gateway.replies import Answer, Reply, header
 from dayshift.gateway.request import Request
 
 Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class Dialect(Struct, frozen=True, kw_only=True):
+    """How a route tells errors: the type of their body, and the answer for one."""
+
+    error: type[Struct]
+    reply_to: Callable[[DayshiftError], Reply]
+
+
+PROBLEMS = Dialect(error=Problem, reply_to=reply_to)
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -34,6 +45,7 @@ class Route(Struct, frozen=True, kw_only=True):
     headers: tuple[str, ...] = ()
     streams: bool = False
     alias: str | None = None
+    dialect: Dialect = PROBLEMS
 
     @property
     def template(self) -> str:

@@ -6,6 +6,7 @@ from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import FieldError, InvalidInput
 from dayshift.ledger import AgentRow, Ledger
 
+BUILT_IN = "dayshift."
 _LOOK_INTERVAL_SECONDS = 0.1
 
 
@@ -32,6 +33,13 @@ class AgentsKnown:
         if row is None:
             raise self._unknown(name)
         return row
+
+    async def only(self) -> AgentRow | None:
+        """The one agent that there is, built-in ones not counted; None if there are more or none. Raises `LedgerAway`."""
+        if not self._by_name:
+            await self._look_once_since(monotonic_seconds())
+        rows = [row for name, row in self._by_name.items() if not name.startswith(BUILT_IN)]
+        return rows[0] if len(rows) == 1 else None
 
     async def refresh(self, _version: int = 0) -> None:
         """Read the registry now."""
