@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ from dayshift.worker import Lease, SpawnQuarantine, Worker
 WORKER_POOL_SIZE = 6
 GATEWAY_POOL_SIZE = 8
 SMALL_POOL_SIZE = 3
+MOST_OPEN_FILES = 65_536
 
 
 class AgentsUnusable(WrongUse):
@@ -59,7 +61,16 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
     before they were left, as those of an agent that awaits its calls.
     """
     gc.set_threshold(50_000, 5, 2)
+    _allow_many_open_files()
     uvloop.run(main)
+
+
+def _allow_many_open_files() -> None:
+    """Every stream, waiting client and call to a provider is one: more than the usual allowance of 1,024."""
+    allowed, at_most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if at_most == resource.RLIM_INFINITY else min(MOST_OPEN_FILES, at_most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, at_most))
 
 
 def set_aside_what_is_loaded() -> None:

@@ -1,7 +1,8 @@
 """The door: one request in, one answer out. The main path of everything HTTP, as plain ASGI.
 
 No framework stands between the server and a handler here, as it would cost more than the rest of the path: find the
-route, decide whose request it is, check the scope, let the handler answer, send, and emit one event.
+route, take a place or refuse, decide whose request it is, check the scope, let the handler answer, send, and emit one
+event.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from dayshift.gateway.problems import HttpError, reply_to, the_unexpected
 from dayshift.gateway.replies import Answer, Reply
 from dayshift.gateway.request import Request
 from dayshift.gateway.routes import Route, Routes
+from dayshift.gateway.shedding import Shedding
 from dayshift.telemetry import bound, emit
 
 NO_ROUTE = "(none)"
@@ -32,6 +34,7 @@ class Door:
         self._routes = routes
         self._gatekeeper = gatekeeper
         self._drain = drain
+        self.shedding = Shedding()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -58,6 +61,7 @@ class Door:
         try:
             route = self._routes.find(request)
             if route.scope is not None:
+                request.work = self.shedding.begin(request)
                 request.caller = self._gatekeeper.who_is(request)
                 require(request.caller, route.scope)
             return route, await route.handler(request)
@@ -71,6 +75,8 @@ class Door:
             with bound(tenant=request.tenant, route=route.template if route else NO_ROUTE):
                 emit(Fault.of("gateway.door", error, stack=traceback.format_exc()))
             return route, _told(the_unexpected(), route)
+        finally:
+            request.rest()
 
 
 def _told(error: DayshiftError, route: Route | None) -> Reply:

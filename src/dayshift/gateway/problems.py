@@ -40,8 +40,10 @@ class Problem(Struct, frozen=True, kw_only=True):
 class HttpError(DayshiftError):
     """What only HTTP knows: a wrong method, media type or header. `status` is its own."""
 
-    def __init__(self, status: int, code: str, message: str, *, headers: Headers = ()) -> None:
-        super().__init__(message, code=code)
+    def __init__(
+        self, status: int, code: str, message: str, *, headers: Headers = (), retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message, code=code, retry_after_seconds=retry_after_seconds)
         self.status = status
         self.headers = headers
 

@@ -1,6 +1,6 @@
 """One HTTP request as a handler sees it: thin, read lazily, and nothing copied that nobody asks for."""
 
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 import msgspec
 from starlette.datastructures import QueryParams
@@ -34,16 +34,23 @@ class Caller(msgspec.Struct, frozen=True):
 ANYBODY = Caller(tenant="", scopes=frozenset())
 
 
-class Request:
-    """A request on its way through the door. `caller` and `params` are filled in before a handler sees it."""
+class AtWork(Protocol):
+    """What a request takes of the gateway while it is at work."""
 
-    __slots__ = ("caller", "params", "receive", "scope")
+    def end(self) -> None: ...
+
+
+class Request:
+    """A request on its way through the door. `caller`, `params` and `work` are filled in before a handler sees it."""
+
+    __slots__ = ("caller", "params", "receive", "scope", "work")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive: Receive = receive
         self.caller = ANYBODY
         self.params: dict[str, str] = {}
+        self.work: AtWork | None = None
 
     @property
     def method(self) -> str:
@@ -93,6 +100,11 @@ class Request:
             server: tuple[str, int | None] | None = self.scope.get("server")
             host = f"{server[0]}:{server[1]}" if server else "localhost"
         return f"{self.scope['scheme']}://{host}"
+
+    def rest(self) -> None:
+        """From now on this request only waits: it holds memory, but no place of those at work. Safe to repeat."""
+        if self.work is not None:
+            self.work.end()
 
     async def gone(self) -> None:
         """Return when the client has closed its end. The body must have been read or be of no interest."""

@@ -37,6 +37,7 @@ class Wait:
             self.begin(task.id)
         if task.is_final or self._waiting is None:
             return task
+        self._request.rest()
         gone = asyncio.create_task(self._request.gone())
         gone.add_done_callback(lambda _: self.end())
         try:

@@ -127,6 +127,7 @@ class WebhooksDoor:
         wanted = await _optional(request, EndpointTestRequest())
         endpoint = await self._ledger.get(request.tenant, request.params["id"])
         delivery = Delivery(type=wanted.event_type, timestamp=now(), endpoint=endpoint.id.removeprefix(ids.WEBHOOK))
+        request.rest()
         ended = await self._delivered(request.tenant, delivery)
         if ended is None:
             raise HttpError(
