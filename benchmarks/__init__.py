@@ -5,4 +5,15 @@ times, and returns a report. Absolute figures hold for the machine they were mea
 # In the order in which they are asked and shown.
 QUESTIONS = ("accept", "drain", "latency", "many_agents", "journal", "memory", "telemetry", "growth", "recovery")
 # Those that take long are asked only when they are named.
-ON_REQUEST = ("llm_overhead", "shared_limit", "real_traffic", "parked", "rebuild", "engines_lost", "rolling", "soak")
+ON_REQUEST = (
+    "llm_overhead",
+    "shared_limit",
+    "real_traffic",
+    "parked",
+    "rebuild",
+    "engines_lost",
+    "rolling",
+    "streams",
+    "overload",
+    "soak",
+)

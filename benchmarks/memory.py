@@ -43,22 +43,22 @@ def waiting(begin: Begin, many: int) -> Figures:
     with harness.serve(workers=1, slots=many + 100, options=("--grace", "1")) as served:
         worker, gateway = pid_of(served, "worker"), pid_of(served, "gateway")
         capacity(served, many // 4)  # warm: the first requests and agents pay for what all share
-        _until_calm(worker)
+        until_calm(worker)
         before = private_bytes(worker)
         ids = harness.run(harness.submit_many(served, "idle", [{"seconds": 500}] * many))
-        _until_calm(worker)
+        until_calm(worker)
         agents = private_bytes(worker) - before
         clients = harness.run(_of_clients(served, gateway, begin, [f"/v1/tasks/{task_id}" for task_id in ids]))
     return {"agent_kib": agents / 1024 / many, "client_kib": clients / 1024 / many}
 
 
 async def _of_clients(served: harness.Served, server: int, begin: Begin, paths: list[str]) -> int:
-    _until_calm(server)
+    until_calm(server)
     before = private_bytes(server)
     pool = await open_connections(served, len(paths))
     for connection, path in zip(pool, paths, strict=True):
         await begin(connection, path)
-    _until_calm(server)
+    until_calm(server)
     taken = private_bytes(server) - before
     await close_connections(pool)
     return taken
@@ -73,7 +73,7 @@ def bare(many: int) -> Figures:
     return {"agent_kib": int(made.stdout) / 1024 / many, "client_kib": clients / 1024 / many}
 
 
-def _until_calm(pid: int) -> None:
+def until_calm(pid: int) -> None:
     """Until the process has worked off what it was given, and does only what it does each second."""
     process = psutil.Process(pid)
     deadline = time.monotonic() + _SECONDS_TO_CALM_DOWN

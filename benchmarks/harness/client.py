@@ -22,6 +22,7 @@ class Connection(asyncio.Protocol):
         self._received = bytearray()
         self._answer: asyncio.Future[tuple[int, bytes]] | None = None
         self._head: asyncio.Future[int] | None = None
+        self.headers = b""
 
     async def open(self) -> "Connection":
         await asyncio.get_running_loop().create_connection(lambda: self, self._host, self._port)
@@ -40,7 +41,10 @@ class Connection(asyncio.Protocol):
         return "\r\n".join(lines).encode() + _HEAD_ENDS + body
 
     async def send(self, encoded: bytes) -> tuple[int, bytes]:
-        """The status and the body of the answer. Raises `ConnectionError` when there is none."""
+        """The status and the body of the answer; its headers, in lowercase, are in `headers` until the next one.
+
+        Raises `ConnectionError` when there is none.
+        """
         self._answer = asyncio.get_running_loop().create_future()
         self._write(encoded)
         return await self._answer
@@ -65,6 +69,7 @@ class Connection(asyncio.Protocol):
                 self._head.set_result(int(self._received[9:12]))
             self._received.clear()
         elif self._answer is not None and (complete := _complete(self._received)):
+            self.headers = bytes(self._received.partition(_HEAD_ENDS)[0]).lower()
             self._received.clear()
             if not self._answer.done():
                 self._answer.set_result(complete)

@@ -1,5 +1,6 @@
 """`dayshift.Client` against gateways that are killed while it reads."""
 
+import asyncio
 import os
 import signal
 from itertools import pairwise
@@ -14,6 +15,7 @@ from tests.system.house import House
 pytestmark = pytest.mark.system
 
 NUMBERS = 40
+READERS = 300
 
 
 def gateways(house: House) -> list[int]:
@@ -54,3 +56,32 @@ async def test_a_reader_sees_every_event_once_although_gateways_are_killed(house
         async with dayshift.Client(str(house.http.base_url), "dsk_wrong") as stranger:
             with pytest.raises(DayshiftError, match="does not know this API key"):
                 await stranger.get(task)
+
+
+async def test_hundreds_of_readers_see_every_event_once_although_their_gateway_is_killed(house: House) -> None:
+    await house.serve(gateways=2, workers=1, slots=READERS)
+    key = house.http.headers["authorization"].removeprefix("Bearer ")
+    async with dayshift.Client(str(house.http.base_url), key) as client:
+        ids = await house.submit_many([{"agent": "counts", "input": {"to": NUMBERS}}] * READERS)
+        half_way = asyncio.Semaphore(0)
+
+        async def read(task_id: str) -> tuple[list[int], list[int]]:
+            numbers, events = [], []
+            async for event in client.stream(task_id):
+                events.append(event.id)
+                if event.type == "agent.event":
+                    numbers.append(event.data["number"])
+                    if len(numbers) == NUMBERS // 2:
+                        half_way.release()
+                if event.type == "task.waiting":
+                    await client.signal(task_id, "go-on", {"word": "please"})
+            return numbers, events
+
+        reading = [asyncio.create_task(read(task_id)) for task_id in ids]
+        for _ in range(READERS // 4):
+            await half_way.acquire()
+        for pid in gateways(house):
+            os.kill(pid, signal.SIGKILL)
+        for numbers, events in await asyncio.gather(*reading):
+            assert numbers == list(range(NUMBERS))
+            assert all(one < other for one, other in pairwise(events))

@@ -17,6 +17,7 @@ from dayshift.config import Config
 from dayshift.domain.errors import InvalidInput
 from dayshift.domain.task import Status
 
+IDLE_CONNECTIONS = 20
 ANSWER_SECONDS = 30.0
 POLL_SECONDS = 20.0
 BETWEEN_POLLS_SECONDS = 0.05
@@ -44,7 +45,9 @@ class Client:
         self.url = (url or config.gateway_url).rstrip("/")
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         try:
-            self._http = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=ANSWER_SECONDS)
+            # Each stream and each wait holds a connection; a bound on them would be one on tasks that are followed at once.
+            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
+            self._http = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=ANSWER_SECONDS, limits=limits)
         except (httpx2.InvalidURL, ValueError, TypeError) as error:
             raise InvalidInput(f"{self.url!r} is no address ({error}); give one like http://127.0.0.1:8700") from error
         self._sender = Sender(self._http, self.url, has_key=bool(api_key))
