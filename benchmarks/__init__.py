@@ -8,6 +8,7 @@ QUESTIONS = ("accept", "drain", "latency", "many_agents", "journal", "memory", "
 ON_REQUEST = (
     "llm_overhead",
     "shared_limit",
+    "tenant_limits",
     "real_traffic",
     "parked",
     "rebuild",
