@@ -10,7 +10,7 @@ Everything lies under one hash tag, so that a cluster could hold it on one node:
     ds:{0}:parked:PROVIDER          tasks parked until that provider is back -> wall ms when they look again; a day
     ds:{0}:breaker:PROVIDER:MODEL   state, era, counts of calls (see breakers.py); two windows, an hour where it is not closed
     ds:{0}:retries:PROVIDER         calls and retries of the last minute, in slices; two minutes
-    ds:{0}:rate:SECONDS:TENANT[:USER]   hash: slice of a window -> tasks submitted in it (see rates.py); a little longer than the window
+    ds:{0}:rate:SECONDS:TENANT[:USER]   hash: slice of a window -> what was submitted in it; sum, from, to (see rates.py); a little longer than the window
     ds:{0}:limit:...                what a provider lets us use, the table at the end: it must outlive an epoch, as the provider's books do
     ds:{0}:budget:KIND:TENANT:NAME:PERIOD:START        spent and held (see budgets.py); an hour beyond its period; `ever`: a week unused
     ds:{0}:budget:...:holds         holds, and marks of what was settled -> wall ms when they expire; as long as the counter

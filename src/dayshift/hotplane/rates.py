@@ -36,9 +36,10 @@ class RateLeft(Struct, frozen=True):
 
 
 class RateAnswer(Struct, frozen=True):
-    """Whether the cost was taken from all windows; and each window, in the order asked."""
+    """Whether the cost was taken from all windows, when by the plane's clock; and each window, in the order asked."""
 
     taken: bool
+    at_ms: int
     windows: tuple[RateLeft, ...]
 
 
@@ -53,9 +54,9 @@ class Rates:
         flat: list[str | int] = [self.rate_clock_ms]
         for window, cost in asked:
             flat += (_key(window), window.quota, window.seconds * 1_000, cost)
-        taken, *numbers = await self._state.wire.run(SCRIPTS["rate_take"], [keys.PREFIX], flat)
+        taken, at_ms, *numbers = await self._state.wire.run(SCRIPTS["rate_take"], [keys.PREFIX], flat)
         threes = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
-        return RateAnswer(bool(taken), tuple(RateLeft(*three) for three in threes))
+        return RateAnswer(bool(taken), at_ms, tuple(RateLeft(*three) for three in threes))
 
 
 def _key(window: RateWindow) -> str:

@@ -1,10 +1,10 @@
 -- Take costs from several sliding windows at once: from all of them, or from none.
 -- KEYS  the prefix of all keys
 -- ARGV  clock in ms (0: the plane's), then for each window: name, quota, length in ms, cost
--- Reply 1 taken or 0 not; then for each window: left, ms until it is empty again, ms until its cost fits (0: now)
+-- Reply 1 taken or 0 not, the clock in ms; then for each window: left, ms until it is empty again, ms until its cost fits (0: now)
 -- Promise: no span as long as a window, wherever it begins, holds more than the quota; what is refused counts nowhere.
 
-local SLICES = 120 -- a slice counts until all of it is older than the window, so up to 1/120 of it too long
+-- include: _rate_slices
 
 local now_ms = tonumber(ARGV[1])
 if now_ms == 0 then
@@ -12,62 +12,78 @@ if now_ms == 0 then
   now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- What still counts, oldest first, as pairs of the ms at which it ends to count and the amount.
-local function read(key, window_ms, slice_ms)
-  local flat, parts, sum = redis.call('HGETALL', key), {}, 0
-  for at = 1, #flat, 2 do
-    local ends_ms = (tonumber(flat[at]) + 1) * slice_ms + window_ms
-    if ends_ms <= now_ms then
-      redis.call('HDEL', key, flat[at])
-    else
-      parts[#parts + 1] = { ends_ms, tonumber(flat[at + 1]) }
-      sum = sum + tonumber(flat[at + 1])
-    end
-  end
-  table.sort(parts, function(a, b) return a[1] < b[1] end)
-  return parts, sum
+local function read(at)
+  local window = { key = RATE .. ARGV[at], quota = tonumber(ARGV[at + 1]), ms = tonumber(ARGV[at + 2]) }
+  window.cost = tonumber(ARGV[at + 3])
+  window.slice_ms = slice_ms_of(window.ms)
+  local kept = redis.call('HMGET', window.key, 'sum', 'from', 'to')
+  window.sum, window.from, window.to = tonumber(kept[1] or 0), tonumber(kept[2] or nil), tonumber(kept[3] or nil)
+  return window
 end
 
-local function wait_ms(parts, sum, quota, cost)
-  for _, part in ipairs(parts) do
-    if sum + cost <= quota then
-      break
-    end
-    sum = sum - part[2]
-    if sum + cost <= quota then
-      return part[1] - now_ms
-    end
+local function forget_what_is_too_old(window)
+  local first = math.floor((now_ms - window.ms) / window.slice_ms)
+  if not window.from or window.from >= first then
+    return
+  elseif window.to < first then
+    redis.call('DEL', window.key)
+    window.sum, window.from, window.to = 0, nil, nil
+    return
   end
-  return 0
+  local gone = {}
+  for slice = window.from, first - 1 do
+    gone[#gone + 1] = whole(slice)
+  end
+  for _, amount in ipairs(redis.call('HMGET', window.key, unpack(gone))) do
+    window.sum = window.sum - tonumber(amount or 0)
+  end
+  window.from = first
+  redis.call('HDEL', window.key, unpack(gone))
+  redis.call('HSET', window.key, 'sum', whole(window.sum), 'from', whole(first))
+end
+
+local function take(window)
+  local slice = math.max(math.floor(now_ms / window.slice_ms), window.to or 0) -- a clock that went back counts in the last
+  window.sum = window.sum + window.cost
+  redis.call('HINCRBY', window.key, whole(slice), whole(window.cost))
+  if slice == window.to then
+    redis.call('HSET', window.key, 'sum', whole(window.sum))
+  else
+    window.from, window.to = window.from or slice, slice
+    redis.call('HSET', window.key, 'sum', whole(window.sum), 'from', whole(window.from), 'to', whole(slice))
+    redis.call('PEXPIRE', window.key, whole(window.ms + 2 * window.slice_ms))
+  end
+end
+
+local function ms_until_older(window, slice)
+  return (slice + 1) * window.slice_ms + window.ms - now_ms
+end
+
+local function ms_until_it_fits(window)
+  local most = window.quota - window.cost
+  local sum, slice = window.sum, window.from
+  while sum > most and slice <= window.to do
+    sum = sum - tonumber(redis.call('HGET', window.key, whole(slice)) or 0)
+    slice = slice + 1
+  end
+  return slice == window.from and 0 or ms_until_older(window, slice - 1)
 end
 
 local windows, fits = {}, true
 for at = 2, #ARGV, 4 do
-  local cost = tonumber(ARGV[at + 3])
-  local quota, window_ms = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local slice_ms = math.max(1, math.ceil(window_ms / SLICES))
-  local key = RATE .. ARGV[at]
-  local parts, sum = read(key, window_ms, slice_ms)
-  windows[#windows + 1] =
-    { key = key, quota = quota, ms = window_ms, slice_ms = slice_ms, cost = cost, parts = parts, sum = sum }
-  fits = fits and sum + cost <= quota
+  local window = read(at)
+  forget_what_is_too_old(window)
+  windows[#windows + 1] = window
+  fits = fits and window.sum + window.cost <= window.quota
 end
 
-local reply = { fits and 1 or 0 }
+local reply = { fits and 1 or 0, now_ms }
 for _, window in ipairs(windows) do
-  local last, wait = window.parts[#window.parts], 0
-  local empty_ms = last and last[1] - now_ms or 0
   if fits then
-    local slice = math.floor(now_ms / window.slice_ms)
-    redis.call('HINCRBY', window.key, string.format('%.0f', slice), window.cost)
-    redis.call('PEXPIRE', window.key, window.ms + 2 * window.slice_ms)
-    window.sum = window.sum + window.cost
-    empty_ms = math.max(empty_ms, (slice + 1) * window.slice_ms + window.ms - now_ms)
-  else
-    wait = wait_ms(window.parts, window.sum, window.quota, window.cost)
+    take(window)
   end
   reply[#reply + 1] = math.max(0, window.quota - window.sum)
-  reply[#reply + 1] = empty_ms
-  reply[#reply + 1] = wait
+  reply[#reply + 1] = window.to and ms_until_older(window, window.to) or 0
+  reply[#reply + 1] = window.to and not fits and ms_until_it_fits(window) or 0
 end
 return reply
