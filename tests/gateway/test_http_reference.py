@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.gateway.reference import PAGE, page
 
 from dayshift.domain import stream
 from dayshift.domain.clock import now
@@ -76,3 +77,7 @@ def test_every_field_of_an_effect_is_told_in_its_order():
     told = re.search(r"`\{(.*?)\}`", line)
     assert told is not None
     assert [name.removesuffix("?") for name in told[1].split(", ")] == list(EffectView.__struct_fields__)
+
+
+def test_the_page_of_the_openapi_document_is_up_to_date():
+    assert PAGE.read_text() == page(), "write it anew: python -m tests.gateway.reference"

@@ -93,7 +93,7 @@ def _operation(route: Route, schema_of: _SchemaOf) -> dict[str, Any]:
         operation["security"] = []
     else:
         operation["description"] = f"Needs a key with the scope `{route.scope}`."
-        for status in (401, 403):
+        for status in (401, 403, 503):  # 503: any gateway may have enough at work
             operation["responses"][str(status)] = _response(status, route.dialect.error, schema_of)
     return operation
 
@@ -155,7 +155,7 @@ _DESCRIPTIONS = {
     429: "Not now: a limit or a depth is reached; see Retry-After",
     501: "This gateway was installed without it",
     502: "The agent's output is nothing that the protocol can carry",
-    503: "A dependency is away; see Retry-After",
+    503: "A dependency is away, or this gateway has enough at work; see Retry-After",
 }
 
 
