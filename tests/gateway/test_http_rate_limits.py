@@ -5,7 +5,9 @@ import math
 import re
 import uuid
 
+import msgspec
 import pytest
+from tests.gateway.conftest import ECHO
 
 from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import PlaneAway
@@ -18,10 +20,14 @@ async def limited(house, **section: object):
     """A client of a tenant of its own, with those settings in force here."""
     tenant = f"tenant-{uuid.uuid4().hex[:8]}"
     client = house.client(await house.make_key(tenant, "admin"))
-    put = await client.put(f"/v1/settings/tenants.{tenant}", json={"value": section})
+    await configure(house, client, f"tenants.{tenant}", section)
+    return client
+
+
+async def configure(house, client, path: str, value: object) -> None:
+    put = await client.put(f"/v1/settings/{path}", json={"value": value})
     assert put.status_code == 200, put.text
     await house.live_settings.refresh_if(put.json()["version"])
-    return client
 
 
 def left(reply, name: str) -> int:
@@ -57,6 +63,48 @@ async def test_a_batch_costs_its_tasks_and_is_taken_whole_or_not(house, echo):
     assert (never.status_code, never.json()["code"]) == (422, "over_limit")
 
 
+async def test_a_repeat_costs_nothing_and_is_answered_at_the_limit_too(house, echo):
+    client = await limited(house, limits={"requests_per_minute": 2}, user_limits={"requests_per_minute": 5})
+    asked = {**echo, "user": "ann"}
+    first = await client.post("/v1/tasks", json=asked, headers={"idempotency-key": "one"})
+    again = await client.post("/v1/tasks", json=asked, headers={"idempotency-key": "one"})
+    assert [(reply.status_code, left(reply, "minute"), left(reply, "user-minute")) for reply in (first, again)] == [
+        (202, 1, 4)
+    ] * 2
+    assert (await client.post("/v1/tasks", json=asked)).status_code == 202
+    at_the_limit = await client.post("/v1/tasks", json=asked, headers={"idempotency-key": "one"})
+    assert (at_the_limit.status_code, left(at_the_limit, "minute")) == (202, 0)
+    assert at_the_limit.headers["idempotent-replayed"] == "true"
+    assert at_the_limit.json()["id"] == first.json()["id"]
+    for other in ({**asked, "input": {"text": "other"}}, {**asked, "agent": "nobody"}):
+        refused = await client.post("/v1/tasks", json=other, headers={"idempotency-key": "one"})
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+
+
+async def test_what_becomes_no_task_costs_nothing(house, echo):
+    client = await limited(house, limits={"requests_per_minute": 3})
+    for wrong in ({"agent": "nobody"}, {**echo, "input": 7}, {**echo, "priority": 99}):
+        assert (await client.post("/v1/tasks", json=wrong)).status_code == 422
+    items = [{**echo, "idempotency_key": "a"}, {**echo, "idempotency_key": "a"}, {"agent": "nobody"}]
+    batch = await client.post("/v1/tasks/batch", json={"tasks": items})
+    assert left(batch, "minute") == 2
+    assert left(await client.post("/v1/tasks", json=echo), "minute") == 1
+
+
+async def test_a_task_costs_what_its_agent_does_and_a_batch_the_sum(house, echo):
+    client = await limited(house, limits={"requests_per_minute": 10}, user_limits={"requests_per_minute": 5})
+    await house.register(msgspec.structs.replace(ECHO, name="heavy"))
+    await configure(house, client, "agents.heavy.rate_cost", 3)
+    heavy = {**echo, "agent": "heavy", "user": "ann"}
+    one = await client.post("/v1/tasks", json=heavy)
+    assert (left(one, "minute"), left(one, "user-minute")) == (7, 2)
+    assert (await client.post("/v1/tasks", json=heavy)).json()["code"] == "rate_limited"
+    both = await client.post("/v1/tasks/batch", json={"tasks": [{**heavy, "user": "bob"}, echo]})
+    assert (both.status_code, left(both, "minute"), left(both, "user-minute")) == (202, 3, 2)
+    never = await client.post("/v1/tasks/batch", json={"tasks": [heavy, heavy]})
+    assert (never.status_code, never.json()["code"]) == (422, "over_limit")
+
+
 async def test_without_limits_nothing_is_said(http, echo):
     assert "ratelimit" not in (await http.post("/v1/tasks", json=echo)).headers
 
@@ -79,8 +127,7 @@ async def test_a_limit_changes_while_running(house, echo):
     client = await limited(house, limits={"requests_per_minute": 1})
     tenant = (await client.post("/v1/tasks", json=echo)).json()["tenant"]
     assert (await client.post("/v1/tasks", json=echo)).status_code == 429
-    put = await client.put(f"/v1/settings/tenants.{tenant}.limits.requests_per_minute", json={"value": 2})
-    await house.live_settings.refresh_if(put.json()["version"])
+    await configure(house, client, f"tenants.{tenant}.limits.requests_per_minute", 2)
     assert [(await client.post("/v1/tasks", json=echo)).status_code for _ in range(2)] == [202, 429]
 
 

@@ -67,3 +67,26 @@ async def test_all_windows_or_none(plane):
     refused = await plane.take_rates([(tenant, 1), (user, 1)])
     assert (refused.taken, [one.left for one in refused.windows]) == (False, [4, 0])
     assert refused.windows[0].fits_in_ms == 0 < refused.windows[1].fits_in_ms
+
+
+@property_test
+@given(steps=st.lists(st.tuples(st.integers(0, 4_000), st.integers(1, 4), st.integers(0, 60_000)), max_size=30))
+async def test_what_is_given_back_counts_as_if_it_had_never_been_taken(plane, steps):
+    """Two windows live the same life, and only one of them also takes what it gives back later."""
+    one, other = (window(8, 10, tenant=ids.new(ids.TASK)) for _ in range(2))
+    now_ms, to_give_back = START_MS, []
+    for wait_ms, cost, kept_ms in steps:
+        now_ms += wait_ms
+        plane.rate_clock_ms = now_ms
+        for due in [due for due in to_give_back if due[0] <= now_ms]:
+            to_give_back.remove(due)
+            await plane.give_rates_back(due[1], [(one, due[2])])
+        taken = await plane.take_rates([(one, cost)])
+        if taken.taken and kept_ms % 2:
+            to_give_back.append((now_ms + kept_ms, taken.at_ms, cost))
+        elif taken.taken:
+            assert (await plane.take_rates([(other, cost)])).taken
+    for _, at_ms, cost in to_give_back:
+        await plane.give_rates_back(at_ms, [(one, cost)])
+    ends = [(await plane.take_rates([(either, 1)])).windows[0] for either in (one, other)]
+    assert ends[0].left == ends[1].left

@@ -85,6 +85,7 @@ MEANINGS = {
     "agents.NAME.enabled": "Whether tasks of this agent are started; accepted they are in any case",
     "agents.NAME.concurrency": "Tasks of the agent that may run at once, over all workers",
     "agents.NAME.timeout": "Seconds that one attempt may run; wins over the code's",
+    "agents.NAME.rate_cost": "As how many tasks one of this agent counts against `limits` and `user_limits`",
     "agents.NAME.max_attempts": "Failures until a task is a dead letter; wins over the code's",
     "flags.NAME.value": "Any JSON: what `ctx.flag(NAME)` is",
     "flags.NAME.percent": "For so many percent of the tasks; the others have their code's default. A task stays on its side",

@@ -36,12 +36,15 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class AgentSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`rate_cost`: as how many requests a task of it counts against the limits of its tenant and user."""
+
     enabled: bool = True
     concurrency: Count | None = None
     timeout: Seconds | None = None
     max_attempts: Positive | None = None
     models: dict[str, str] = {}
     budget: BudgetSettings | None = None
+    rate_cost: Positive = 1
 
 
 class FlagSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

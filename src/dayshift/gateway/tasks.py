@@ -1,7 +1,6 @@
 """Tasks over HTTP: submit, look, wait, list, cancel, retry, erase."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import Annotated
 
@@ -22,7 +21,6 @@ from dayshift.gateway.replies import NO_CONTENT, Headers, Reply, header, json_re
 from dayshift.gateway.request import Request
 from dayshift.gateway.submissions import batch_items, one_request
 from dayshift.gateway.wait import Wait
-from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.intake import Receipt
 from dayshift.tasks.services import Services
 
@@ -59,11 +57,9 @@ class TaskDoor:
         wait_seconds = headers.preferred_wait(request)
         body = await read_json(request, self._max_body_bytes)
         wish = one_request(body, key, self._settings())
-        users = {} if wish.user is None else {wish.user: 1}
-        limits = rate_headers(await self._services.rates.take(request.tenant, users, 1))
         wait = Wait(self._services.waiters, request, wait_seconds or 0)
         try:
-            receipt = await self._services.intake.submit(
+            receipt, quotas = await self._services.submitting.submit(
                 wish,
                 tenant=request.tenant,
                 trace_id=headers.trace_id(request),
@@ -72,6 +68,7 @@ class TaskDoor:
         except BaseException:
             wait.end()
             raise
+        limits = rate_headers(quotas)
         if wait_seconds is None:
             return self._accepted(request, receipt.task, 202, *limits, replayed=receipt.replayed)
         task = await self._at_its_end(wait, receipt.task, request.tenant)
@@ -85,13 +82,10 @@ class TaskDoor:
                 "Idempotency-Key", "names one task; give each task of a batch an idempotency_key"
             )
         items = batch_items(await read_unchecked(request, self._max_body_bytes), self._settings())
-        wishes = [item for item in items if isinstance(item, TaskRequest)]
-        users = Counter(wish.user for wish in wishes if wish.user is not None)
-        limits = rate_headers(await self._services.rates.take(request.tenant, users, len(wishes)))
-        results = await self._services.intake.submit_many(
+        results, quotas = await self._services.submitting.submit_many(
             items, tenant=request.tenant, trace_id=headers.trace_id(request)
         )
-        return json_reply({"data": [_task_or_problem(result) for result in results]}, 202, limits)
+        return json_reply({"data": [_task_or_problem(result) for result in results]}, 202, rate_headers(quotas))
 
     async def get(self, request: Request) -> Reply:
         """One task; with `wait`, at its end when that comes in time."""

@@ -58,6 +58,13 @@ class Rates:
         threes = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
         return RateAnswer(bool(taken), at_ms, tuple(RateLeft(*three) for three in threes))
 
+    async def give_rates_back(self, taken_at_ms: int, costs: Sequence[tuple[RateWindow, int]]) -> None:
+        """Undo a part or all of what was taken at that time. Repeated, it gives back again."""
+        flat: list[str | int] = [taken_at_ms]
+        for window, cost in costs:
+            flat += (_key(window), window.seconds * 1_000, cost)
+        await self._state.wire.run(SCRIPTS["rate_give_back"], [keys.PREFIX], flat)
+
 
 def _key(window: RateWindow) -> str:
     who = keys.escaped(window.tenant)

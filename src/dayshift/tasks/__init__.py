@@ -1,8 +1,8 @@
 """tasks/: the services over both planes. The ledger decides, the hot plane is told; nothing here is true by itself.
 
-Read in this order: `intake` (accept), `starting`, `finishing`, `outbox` (telling the hot plane), `waiting` and `following`
-(telling the callers), `rescue` (a worker is lost), `epoch` and `rebuild` (the plane is lost). `services` wires them for a
-process.
+Read in this order: `intake` (accept), `submitting` and `rates` (within limits), `starting`, `finishing`, `outbox` (telling
+the hot plane), `waiting` and `following` (telling the callers), `rescue` (a worker is lost), `epoch` and `rebuild` (the
+plane is lost). `services` wires them for a process.
 """
 
 from dayshift.tasks.depth import QueueDepth

@@ -94,7 +94,7 @@ class Intake:
         try:
             new = await self._checked(request, tenant, trace_id, a2a)
         except InvalidInput:
-            if (receipt := await self._replay_of_what_was_valid(request, tenant)) is not None:
+            if (receipt := await self.replay_of(request, tenant)) is not None:
                 return receipt
             raise
         try:
@@ -125,6 +125,18 @@ class Intake:
         An item that the door could not even decode is passed in as its error and comes out in its place.
         """
         return list(await asyncio.gather(*(self._submit_one(request, tenant, trace_id) for request in requests)))
+
+    async def replay_of(self, request: TaskRequest, tenant: str) -> Receipt | None:
+        """What an equal request with the same key was answered, whatever has become since of its `expires_at`, its agent or the room
+        for more; None: there was none.
+        """
+        values = inputs.values_of(request) if request.idempotency_key is not None else None
+        if values is None or request.idempotency_key is None:
+            return None
+        kept = await self._ledger.tasks.kept_under(tenant, request.idempotency_key)
+        if kept is None or kept[1] != inputs.fingerprint(request, values):
+            return None
+        return await self._replay(request, kept[0], tenant, same_body=True)
 
     async def _submit_one(
         self, request: TaskRequest | DayshiftError, tenant: str, trace_id: str | None
@@ -171,16 +183,6 @@ class Intake:
             return None
         task_id, body_hash = kept
         return await self._replay(request, task_id, new.tenant, same_body=body_hash == new.idempotency_hash)
-
-    async def _replay_of_what_was_valid(self, request: TaskRequest, tenant: str) -> Receipt | None:
-        """A repeat says what the first try said, although `expires_at` may have passed or the agent may have gone since."""
-        values = inputs.values_of(request) if request.idempotency_key is not None else None
-        if values is None or request.idempotency_key is None:
-            return None
-        kept = await self._ledger.tasks.kept_under(tenant, request.idempotency_key)
-        if kept is None or kept[1] != inputs.fingerprint(request, values):
-            return None
-        return await self._replay(request, kept[0], tenant, same_body=True)
 
     async def _replay(self, request: TaskRequest, task_id: str, tenant: str, *, same_body: bool) -> Receipt:
         if not same_body:

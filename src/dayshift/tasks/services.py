@@ -28,6 +28,7 @@ from dayshift.tasks.rebuild import Rebuild
 from dayshift.tasks.refill import Refill
 from dayshift.tasks.rescue import Rescue
 from dayshift.tasks.starting import Starting
+from dayshift.tasks.submitting import Submitting
 from dayshift.tasks.waiting import Waiters
 from dayshift.tasks.waking import Waking
 
@@ -65,11 +66,11 @@ class Services:
         self.next_in_line = next_in_line = NextInLine(ledger, outbox, background)
         self.agents_known = AgentsKnown(ledger)
         self.admission = Admission(ledger, settings)
-        self.rates = TenantRates(plane, settings)
         self.waking = Waking(ledger, plane, outbox, background)
         self.control = Control(ledger, plane, outbox, next_in_line, waking=self.waking, background=background)
         self.conversations = Conversations(ledger, self.control)
         self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations, may_spend=may_spend)
+        self.submitting = Submitting(self.intake, TenantRates(plane, settings))
         self.family = Family(ledger, outbox, self.waking, self.control, background)
         self.provider_waits = ProviderWaits(plane, self.waking, background)
         self.finishing = Finishing(

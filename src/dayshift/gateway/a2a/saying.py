@@ -62,13 +62,13 @@ class Saying:
             metadata=msgspec.Raw(msgspec.json.encode(plain(params.metadata))),
             idempotency_key=key,
         )
-        call.headers += rate_headers(await self._services.rates.take(call.tenant, {}, 1))
-        receipt = await self._services.intake.submit(
+        receipt, quotas = await self._services.submitting.submit(
             wish,
             tenant=call.tenant,
             trace_id=headers.trace_id(call.request),
             a2a=msgspec.json.encode(kept).decode(),
         )
+        call.headers += rate_headers(quotas)
         if receipt.replayed:
             call.headers.append(header("idempotent-replayed", "true"))
         return receipt.task

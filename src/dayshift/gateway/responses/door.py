@@ -51,18 +51,16 @@ class ResponsesDoor:
         key = headers.idempotency_key(request)
         raw = await read_json(request, settings.gateway.max_body_bytes)
         asked, wish = await self._wishes.of(raw, request.tenant, key, settings)
-        users = {} if wish.user is None else {wish.user: 1}
-        its_headers = [*rate_headers(await self._services.rates.take(request.tenant, users, 1))]
         waits = not asked.background and not asked.stream
         wait = Wait(self._services.waiters, request, LONGEST_WAIT_SECONDS if waits else 0)
         try:
-            receipt = await self._services.intake.submit(
+            receipt, quotas = await self._services.submitting.submit(
                 wish, tenant=request.tenant, trace_id=headers.trace_id(request), before_commit=wait.begin
             )
         except BaseException:
             wait.end()
             raise
-        its_headers += [_REPLAYED] if receipt.replayed else []
+        its_headers = [*rate_headers(quotas), *([_REPLAYED] if receipt.replayed else [])]
         if asked.stream:
             return self._stream(receipt.task, request, None, its_headers)
         if asked.background:
