@@ -5,6 +5,8 @@ import pytest
 
 from tests.system.house import House, clean_environment
 
+collect_ignore = ["openai_suite"]  # run by test_openai_suite.py, in a process of its own
+
 
 @pytest.fixture
 async def house(tmp_path: Path, migrated_database_url: str, valkey_url: str) -> AsyncIterator[House]:
