@@ -28,6 +28,11 @@ class Connection(asyncio.Protocol):
         await asyncio.get_running_loop().create_connection(lambda: self, self._host, self._port)
         return self
 
+    @property
+    def is_open(self) -> bool:
+        """False once either side has closed it, as servers do with those that were idle for long."""
+        return self._transport is not None and not self._transport.is_closing()
+
     async def close(self) -> None:
         if self._transport is not None:
             self._transport.close()

@@ -50,6 +50,8 @@ async def open_loop(served: Served, prepare: Prepare, *, per_second: float, seco
 
     async def one(number: int, due: float) -> None:
         late.append(time.perf_counter() - due)
+        while idle and not idle[-1].is_open:
+            idle.pop()
         connection = idle.pop() if idle else await Connection(served.host, served.port, served.key).open()
         await checked(connection, prepare(connection, number), expected)
         took.append(time.perf_counter() - due)

@@ -81,6 +81,8 @@ MEANINGS = {
     "tenants.NAME.user_limits.requests_per_day": "Tasks that each of its users may submit in a day; more are refused with 429",
     "tenants.NAME.concurrent": "Tasks of the tenant that may run at once; unset: as many as there are slots",
     "tenants.NAME.max_queued": "Unfinished tasks of the tenant; more are refused with 429",
+    "tenants.NAME.connections": "Event streams and waits that the tenant may hold open on one gateway process, at most half of the files that "
+    "it may have open; more are refused with 429",
     "tenants.NAME.flags.NAME": "Any JSON: what `ctx.flag(NAME)` is for this tenant's tasks, whatever `flags.NAME` says",
     "agents.NAME.enabled": "Whether tasks of this agent are started; accepted they are in any case",
     "agents.NAME.concurrency": "Tasks of the agent that may run at once, over all workers",

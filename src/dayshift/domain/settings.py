@@ -30,6 +30,7 @@ class TenantSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     user_limits: RateLimits = RateLimits()
     concurrent: Count | None = None
     max_queued: Count = 10_000
+    connections: Count = 10_000
     budget: BudgetSettings | None = None
     user_budget: BudgetSettings | None = None
     flags: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from dayshift.domain.errors import DependencyAway
 from dayshift.domain.settings import Settings
 from dayshift.gateway.a2a import A2aDoor, a2a_routes
 from dayshift.gateway.auth import Gatekeeper
+from dayshift.gateway.connections import Connections, half_of_the_open_files
 from dayshift.gateway.conversations import ConversationsDoor
 from dayshift.gateway.door import Door
 from dayshift.gateway.drain import Drain
@@ -59,7 +60,12 @@ class Gateway(Door):
         self.drain = Drain()
         self.keys = KeyRing(services.tasks.ledger.keys)
         self.table = route_table(services, self.drain, self.keys)
-        super().__init__(Routes(self.table), Gatekeeper(self.keys, open_loopback=services.open_loopback), self.drain)
+        super().__init__(
+            Routes(self.table),
+            Gatekeeper(self.keys, open_loopback=services.open_loopback),
+            self.drain,
+            Connections(services.settings, half_of_the_open_files()),
+        )
         self.drain.on_begin(services.tasks.waiters.let_go)
         services.tasks.pulse.on_keys(self.keys.refresh)
 

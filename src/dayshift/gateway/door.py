@@ -14,6 +14,7 @@ from dayshift.domain.clock import monotonic_seconds
 from dayshift.domain.errors import DayshiftError
 from dayshift.domain.events import Fault, HttpRequest
 from dayshift.gateway.auth import Gatekeeper, require
+from dayshift.gateway.connections import Connections
 from dayshift.gateway.drain import Drain
 from dayshift.gateway.problems import HttpError, reply_to, the_unexpected
 from dayshift.gateway.replies import Answer, Reply
@@ -30,9 +31,10 @@ _LEFT_UNANSWERED = (
 
 
 class Door:
-    def __init__(self, routes: Routes, gatekeeper: Gatekeeper, drain: Drain) -> None:
+    def __init__(self, routes: Routes, gatekeeper: Gatekeeper, drain: Drain, connections: Connections) -> None:
         self._routes = routes
         self._gatekeeper = gatekeeper
+        self.connections = connections
         self._drain = drain
         self.shedding = Shedding()
 
@@ -43,18 +45,21 @@ class Door:
             return
         begun = monotonic_seconds()
         request = Request(scope, receive)
-        route, answer = await self._answer(request)
         try:
-            await answer.send(send, closing=self._drain.is_draining, without_body=request.method == "HEAD")
-        finally:
-            emit(
-                HttpRequest(
-                    route=route.template if route else NO_ROUTE,
-                    method=request.method,
-                    status=answer.status,
-                    duration_seconds=monotonic_seconds() - begun,
+            route, answer = await self._answer(request)
+            try:
+                await answer.send(send, closing=self._drain.is_draining, without_body=request.method == "HEAD")
+            finally:
+                emit(
+                    HttpRequest(
+                        route=route.template if route else NO_ROUTE,
+                        method=request.method,
+                        status=answer.status,
+                        duration_seconds=monotonic_seconds() - begun,
+                    )
                 )
-            )
+        finally:
+            request.leave()
 
     async def _answer(self, request: Request) -> tuple[Route | None, Answer]:
         route: Route | None = None
@@ -64,6 +69,7 @@ class Door:
                 request.work = self.shedding.begin(request)
                 request.caller = self._gatekeeper.who_is(request)
                 require(request.caller, route.scope)
+                request.connections = self.connections
             return route, await route.handler(request)
         except DayshiftError as error:
             return route, _told(error, route)

@@ -77,6 +77,7 @@ class LiveStream(ABC, Generic[Event]):
     resume: bytes | None = _RESUME  # what is said where the end is not the final event; None: the connection is cut
 
     def __init__(self, events: AsyncIterator[Event], request: Request) -> None:
+        request.stay()
         self._events = cast("AsyncGenerator[Event]", events)
         self._request = request
         self._is_at_an_end = False

@@ -34,23 +34,31 @@ class Caller(msgspec.Struct, frozen=True):
 ANYBODY = Caller(tenant="", scopes=frozenset())
 
 
-class AtWork(Protocol):
-    """What a request takes of the gateway while it is at work."""
+class Place(Protocol):
+    """What a request takes of the gateway while it is at work, or while it is held open."""
 
     def end(self) -> None: ...
 
 
-class Request:
-    """A request on its way through the door. `caller`, `params` and `work` are filled in before a handler sees it."""
+class Places(Protocol):
+    """Where a tenant's place for a request that is held open comes from."""
 
-    __slots__ = ("caller", "params", "receive", "scope", "work")
+    def hold(self, tenant: str) -> Place: ...
+
+
+class Request:
+    """A request on its way through the door. What is not of the client is filled in before a handler sees it."""
+
+    __slots__ = ("_held", "caller", "connections", "params", "receive", "scope", "work")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive: Receive = receive
         self.caller = ANYBODY
         self.params: dict[str, str] = {}
-        self.work: AtWork | None = None
+        self.work: Place | None = None
+        self.connections: Places | None = None
+        self._held: Place | None = None
 
     @property
     def method(self) -> str:
@@ -105,6 +113,19 @@ class Request:
         """From now on this request only waits: it holds memory, but no place of those at work. Safe to repeat."""
         if self.work is not None:
             self.work.end()
+
+    def stay(self) -> None:
+        """This request will hold its connection open until something happens: say so before anything is done for it.
+
+        Raises `Refused` (code `connections_full`). Safe to repeat.
+        """
+        if self._held is None and self.connections is not None:
+            self._held = self.connections.hold(self.tenant)
+
+    def leave(self) -> None:
+        """Its connection is free for others. Safe to repeat."""
+        if self._held is not None:
+            self._held.end()
 
     async def gone(self) -> None:
         """Return when the client has closed its end. The body must have been read or be of no interest."""

@@ -100,7 +100,7 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             scope=READ,
             summary="Get a task, or wait for its end",
             query=Look,
-            answers={200: Task, 404: Problem, 422: Problem, 503: Problem},
+            answers={200: Task, 404: Problem, 422: Problem, 429: Problem, 503: Problem},
         ),
         Route(
             method="DELETE",
@@ -118,7 +118,7 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             summary="Follow a task live, as Server-Sent Events",
             query=After,
             headers=("Last-Event-ID",),
-            answers={200: EVENT_STREAM, 400: Problem, 404: Problem, 422: Problem, 503: Problem},
+            answers={200: EVENT_STREAM, 400: Problem, 404: Problem, 422: Problem, 429: Problem, 503: Problem},
             streams=True,
         ),
         Route(
@@ -313,7 +313,7 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             summary="Deliver a sample to a webhook endpoint",
             tag="webhooks",
             body=EndpointTestRequest,
-            answers={200: EndpointTested, 409: Problem, **body_problems, 503: Problem},
+            answers={200: EndpointTested, 409: Problem, **body_problems, 429: Problem, 503: Problem},
         ),
     ]
 

@@ -92,7 +92,7 @@ class TaskDoor:
         task_id = named_task(request)
         wait_seconds = request.query(Look).wait
         task = await self._get(task_id, request.tenant)
-        if wait_seconds:
+        if wait_seconds and not task.is_final:
             wait = Wait(self._services.waiters, request, min(wait_seconds, headers.LONGEST_WAIT_SECONDS))
             task = await self._at_its_end(wait, task, request.tenant)
         return json_reply(task, 200, self._hint(task) if wait_seconds else ())

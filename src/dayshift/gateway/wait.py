@@ -12,12 +12,16 @@ from dayshift.tasks.waiting import Waiters
 
 
 class Wait:
-    """Up to so many seconds; 0 waits for nothing. Call `end` in the end."""
+    """Up to so many seconds; 0 waits for nothing. Call `end` in the end. Make it before anything is done for the request: it takes
+    a connection of its tenant, or raises `Refused`.
+    """
 
     def __init__(self, waiters: Waiters, request: Request, seconds: float) -> None:
         self._waiters = waiters
         self._request = request
         self._seconds = seconds
+        if seconds > 0:
+            request.stay()
         self._task_id = ""
         self._waiting: asyncio.Task[Task | None] | None = None
 

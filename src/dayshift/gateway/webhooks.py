@@ -125,6 +125,7 @@ class WebhooksDoor:
     async def test(self, request: Request) -> Reply:
         """Have a sample delivered, and answer what the receiver said."""
         wanted = await _optional(request, EndpointTestRequest())
+        request.stay()
         endpoint = await self._ledger.get(request.tenant, request.params["id"])
         delivery = Delivery(type=wanted.event_type, timestamp=now(), endpoint=endpoint.id.removeprefix(ids.WEBHOOK))
         request.rest()

@@ -35,6 +35,7 @@ class Following:
 
     async def settled(self, task: Task, after: int, call: Call) -> Task:
         """The task when it has ended or asks for something; as it is when its client has gone, or this gateway goes."""
+        call.request.rest()
         waiting = asyncio.ensure_future(self._settle(task, after))
         gone = asyncio.ensure_future(call.request.gone())
         try:

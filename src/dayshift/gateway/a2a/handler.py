@@ -49,6 +49,8 @@ class TaskHandler(RequestHandler):
 
     async def on_message_send(self, params: pb.SendMessageRequest, context: ServerCallContext) -> pb.Task | pb.Message:
         call = call_of(context)
+        if not params.configuration.return_immediately:
+            call.request.stay()
         task, after = await self._saying.said(params, call)
         if not params.configuration.return_immediately:
             task = await self._following.settled(task, after, call)
@@ -60,6 +62,7 @@ class TaskHandler(RequestHandler):
         self, params: pb.SendMessageRequest, context: ServerCallContext
     ) -> AsyncGenerator[Event]:
         call = call_of(context)
+        call.request.stay()
         task, after = await self._saying.said(params, call)
         yield apply_history_length(await self._finder.shown(task), params.configuration)
         async with aclosing(self._following.updates(task, after)) as updates:
@@ -89,12 +92,15 @@ class TaskHandler(RequestHandler):
 
     async def on_cancel_task(self, params: pb.CancelTaskRequest, context: ServerCallContext) -> pb.Task:
         """A task that runs is answered as it is when its worker has not stopped it within a moment."""
-        task = await self._finder.task(params.id, call_of(context))
+        call = call_of(context)
+        call.request.stay()
+        task = await self._finder.task(params.id, call)
         if not task.is_final:
             task = await self._services.control.cancel(task.id, task.tenant)
             if not task.is_final:
+                call.request.rest()
                 ended = await self._services.waiters.wait(task.id, task.tenant, CANCEL_SECONDS, known=True)
-                task = ended or await self._finder.task(task.id, call_of(context))
+                task = ended or await self._finder.task(task.id, call)
             if not task.is_final or task.status is Status.CANCELLED:
                 return await self._finder.shown(task)
         raise TaskNotCancelableError(f"the task has ended: it is {task.status}")

@@ -52,6 +52,8 @@ class ResponsesDoor:
         raw = await read_json(request, settings.gateway.max_body_bytes)
         asked, wish = await self._wishes.of(raw, request.tenant, key, settings)
         waits = not asked.background and not asked.stream
+        if asked.stream:
+            request.stay()
         wait = Wait(self._services.waiters, request, LONGEST_WAIT_SECONDS if waits else 0)
         try:
             receipt, quotas = await self._services.submitting.submit(
@@ -75,8 +77,9 @@ class ResponsesDoor:
 
     async def cancel(self, request: Request) -> Answer:
         """Cancel it, and answer when it has stopped. What has ended stays as it is."""
-        task = await self._services.control.cancel((await self._named(request)).id, request.tenant)
+        named = await self._named(request)
         wait = Wait(self._services.waiters, request, CANCEL_SECONDS)
+        task = await self._services.control.cancel(named.id, request.tenant)
         return self._shown(await self._at_its_end(wait, task))
 
     async def delete(self, request: Request) -> Answer:

@@ -45,7 +45,7 @@ def response_routes(door: ResponsesDoor) -> list[Route]:
             summary="Get a response, or follow it live",
             tag="responses",
             query=Look,
-            answers={200: ResponseView, 400: OpenAIError, **missing},
+            answers={200: ResponseView, 400: OpenAIError, 429: OpenAIError, **missing},
             streams=True,
             dialect=OPENAI,
         ),
@@ -66,7 +66,7 @@ def response_routes(door: ResponsesDoor) -> list[Route]:
             scope=SUBMIT,
             summary="Cancel a response",
             tag="responses",
-            answers={200: ResponseView, **missing},
+            answers={200: ResponseView, 429: OpenAIError, **missing},
             dialect=OPENAI,
         ),
         Route(
