@@ -9,7 +9,9 @@ from requests_by_hand import request
 
 from dayshift.domain.errors import Conflict, DayshiftError, LedgerAway, PlaneAway, PlaneNotReady, WrongUse
 from dayshift.domain.events import Fault
+from dayshift.domain.settings import Settings
 from dayshift.gateway import tasks as gateway_tasks
+from dayshift.gateway.connections import Connections
 from dayshift.gateway.door import Door
 from dayshift.gateway.drain import Drain
 from dayshift.gateway.probes import Probes
@@ -132,7 +134,7 @@ async def test_every_error_becomes_a_problem_of_its_status(error, status, code):
 
     route = Route(method="POST", path="/v1/tasks", handler=failing, scope=None, summary="", answers={})
     asked = request()
-    await Door(Routes([route]), None, Drain())(asked.scope, asked.receive, send)
+    await Door(Routes([route]), None, Drain(), Connections(Settings, 100))(asked.scope, asked.receive, send)
     end()
     problem = msgspec.json.decode(messages[1]["body"])
     headers = dict(messages[0]["headers"])
