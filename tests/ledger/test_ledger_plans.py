@@ -238,6 +238,7 @@ COLD = {
     "active_keys", "all_agents", "clock", "create_key", "create_webhook_endpoint", "current_settings", "default_webhook_secret",
     "delete_webhook_endpoint", "disable_webhook_endpoint", "drop_partitions", "get_webhook_endpoint", "list_webhook_endpoints",
     "rotate_webhook_secret", "update_webhook_endpoint",
+    "advance_schedule", "change_schedule", "create_schedule", "delete_schedule", "due_schedules", "get_schedule", "list_schedules",
     "get_plane_state", "keep_depths", "last_settings_change_around", "list_keys", "list_workers", "make_partitions", "note_outlived",
     "raise_epoch", "read_depths", "register_agents", "register_worker", "release_worker", "revoke_key", "settings_history",
     "touch_keys", "write_settings",

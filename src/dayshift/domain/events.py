@@ -3,6 +3,8 @@
 These are for operators. What a task's callers see is the live stream (`domain/stream.py`).
 """
 
+from datetime import datetime
+
 from msgspec import Struct
 
 
@@ -293,6 +295,24 @@ class SettingsChanged(Event, frozen=True, kw_only=True):
     version: int
     path: str | None = None
     by: str | None = None
+
+
+class DueTimesSkipped(Event, frozen=True, kw_only=True):
+    """Due times of a schedule become no tasks, as nobody was there in time: from `first` to `last`."""
+
+    schedule: str
+    tenant: str
+    first: datetime
+    last: datetime
+
+
+class ScheduleRefused(Event, frozen=True, kw_only=True):
+    """A due time of a schedule could not become a task yet."""
+
+    schedule: str
+    tenant: str
+    error_code: str
+    error_message: str
 
 
 class Fault(Event, frozen=True, kw_only=True):

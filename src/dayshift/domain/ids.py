@@ -18,6 +18,7 @@ MESSAGE = "msg_"
 CONVERSATION = "conv_"
 PROBE = "probe_"
 WEBHOOK = "wh_"  # an endpoint
+SCHEDULE = "sched_"
 
 _UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

@@ -22,6 +22,7 @@ from dayshift.gateway.openapi import openapi_route
 from dayshift.gateway.probes import Probes
 from dayshift.gateway.responses import ResponsesDoor, response_routes
 from dayshift.gateway.routes import Route, Routes
+from dayshift.gateway.schedules import SchedulesDoor
 from dayshift.gateway.settings import SettingsDoor
 from dayshift.gateway.signals import SignalDoor
 from dayshift.gateway.table import (
@@ -30,6 +31,7 @@ from dayshift.gateway.table import (
     effect_routes,
     list_routes,
     public_routes,
+    schedule_routes,
     signal_routes,
     task_routes,
     webhook_routes,
@@ -101,6 +103,7 @@ def route_table(services: GatewayServices, drain: Drain, ring: KeyRing) -> list[
         *conversation_routes(ConversationsDoor(tasks)),
         *signal_routes(SignalDoor(tasks)),
         *webhook_routes(WebhooksDoor(tasks, services.settings)),
+        *schedule_routes(SchedulesDoor(tasks, services.settings)),
         *a2a_routes(A2aDoor(tasks, services.settings)),
         *response_routes(ResponsesDoor(tasks, services.settings, drain)),
         *list_routes(Lists(tasks)),

@@ -5,7 +5,8 @@ Path parameters come from the templates, query parameters from the query structs
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Raw, Struct
@@ -195,6 +196,10 @@ def _showable(kind: Any) -> Any:
         return Annotated[(_showable(inner), *about)]
     if get_origin(kind) is list:
         return list[_showable(get_args(kind)[0])]  # type: ignore[misc]  # a type made at run time
+    if get_origin(kind) in {UnionType, Union}:
+        branches = get_args(kind)
+        shown = tuple(_showable(branch) for branch in branches)
+        return kind if all(one is other for one, other in zip(branches, shown, strict=True)) else Union[shown]  # noqa: UP007 - likewise
     if not (isinstance(kind, type) and issubclass(kind, Struct)):
         return kind
     if kind not in _shown:

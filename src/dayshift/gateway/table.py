@@ -22,6 +22,8 @@ from dayshift.gateway.pages import Page
 from dayshift.gateway.probes import Probes, Readiness
 from dayshift.gateway.problems import Problem
 from dayshift.gateway.routes import Route
+from dayshift.gateway.schedules import WHERE as SCHEDULES
+from dayshift.gateway.schedules import SchedulesDoor, ScheduleView
 from dayshift.gateway.settings import Reason, SettingRequest, SettingsDoor
 from dayshift.gateway.signals import SignalDoor, SignalRequest
 from dayshift.gateway.submissions import MAX_BATCH
@@ -42,6 +44,7 @@ from dayshift.ledger.shapes import KeyRow
 from dayshift.settings import Change
 from dayshift.tasks.depth import QueueDepth
 from dayshift.tasks.inputs import TaskRequest
+from dayshift.tasks.schedules import ScheduleChange, ScheduleRequest
 
 HTML = "text/html"
 EVENT_STREAM = "text/event-stream"
@@ -314,6 +317,91 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             tag="webhooks",
             body=EndpointTestRequest,
             answers={200: EndpointTested, 409: Problem, **body_problems, 429: Problem, 503: Problem},
+        ),
+    ]
+
+
+def schedule_routes(schedules: SchedulesDoor) -> list[Route]:
+    """Tasks that are made when their time has come."""
+    one = f"{SCHEDULES}/{{id}}"
+    body_problems: dict[int, Any] = {400: Problem, 409: Problem, 413: Problem, 415: Problem, 422: Problem, 503: Problem}
+    state: dict[int, Any] = {200: ScheduleView, 404: Problem, 409: Problem, 503: Problem}
+    return [
+        Route(
+            method="POST",
+            path=SCHEDULES,
+            handler=schedules.create,
+            scope=SUBMIT,
+            summary="Make a schedule",
+            tag="schedules",
+            body=ScheduleRequest,
+            answers={201: ScheduleView, **body_problems},
+        ),
+        Route(
+            method="GET",
+            path=SCHEDULES,
+            handler=schedules.list,
+            scope=READ,
+            summary="List schedules, newest first",
+            tag="schedules",
+            query=Page,
+            answers={200: list[ScheduleView], 422: Problem, 503: Problem},
+        ),
+        Route(
+            method="GET",
+            path=one,
+            handler=schedules.get,
+            scope=READ,
+            summary="Get a schedule",
+            tag="schedules",
+            answers={200: ScheduleView, 404: Problem, 503: Problem},
+        ),
+        Route(
+            method="PATCH",
+            path=one,
+            handler=schedules.update,
+            scope=SUBMIT,
+            summary="Change a schedule",
+            tag="schedules",
+            body=ScheduleChange,
+            answers={200: ScheduleView, 404: Problem, **body_problems},
+        ),
+        Route(
+            method="DELETE",
+            path=one,
+            handler=schedules.delete,
+            scope=SUBMIT,
+            summary="Delete a schedule; its tasks stay",
+            tag="schedules",
+            answers={204: None, 404: Problem, 503: Problem},
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/pause",
+            handler=schedules.pause,
+            scope=SUBMIT,
+            summary="Pause a schedule",
+            tag="schedules",
+            answers=state,
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/resume",
+            handler=schedules.resume,
+            scope=SUBMIT,
+            summary="Resume a schedule",
+            tag="schedules",
+            answers=state,
+        ),
+        Route(
+            method="POST",
+            path=f"{one}/trigger",
+            handler=schedules.trigger,
+            scope=SUBMIT,
+            summary="Submit a schedule's task now",
+            tag="schedules",
+            headers=("Idempotency-Key", "traceparent"),
+            answers={202: Task, 400: Problem, 404: Problem, 409: Problem, 422: Problem, 429: Problem, 503: Problem},
         ),
     ]
 

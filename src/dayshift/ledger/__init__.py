@@ -1,6 +1,6 @@
 """PostgreSQL, the only truth: what a row says is so, and everything else may be rebuilt from it.
 
-Topics hang on `Ledger` (`tasks`, `effects`, `waits`, `conversations`, `workers`, `registry`, `keys`, `webhooks`, `a2a`, `settings`, `plane_state`); `GroupCommit` gathers the small
+Topics hang on `Ledger` (`tasks`, `effects`, `waits`, `conversations`, `workers`, `registry`, `keys`, `webhooks`, `a2a`, `schedules`, `settings`, `plane_state`); `GroupCommit` gathers the small
 writes of many callers. SQL lives in `queries/` and `migrations/`. To read: shapes, starting, finishing, accepting, then
 group_commit, database and migrate.
 """
@@ -11,6 +11,7 @@ from dayshift.ledger.errors import BadRow, LedgerBusy, LedgerMisfit
 from dayshift.ledger.group_commit import GroupCommit
 from dayshift.ledger.ledger import Ledger
 from dayshift.ledger.queueing import LaneName
+from dayshift.ledger.schedules import Refusal, Step
 from dayshift.ledger.shapes import (
     Accepted,
     ActiveKey,
@@ -71,6 +72,7 @@ __all__ = [
     "Outcome",
     "PlaneStateRow",
     "Poll",
+    "Refusal",
     "RefusalReason",
     "SchemaState",
     "Seen",
@@ -81,6 +83,7 @@ __all__ = [
     "Spawned",
     "StartRefusal",
     "StartWish",
+    "Step",
     "StrandedTasks",
     "Waits",
     "Woken",

@@ -29,10 +29,12 @@ from datetime import UTC, datetime
 import asyncpg
 
 from dayshift.domain.task import NewTask
-from dayshift.ledger.database import Database, columns
+from dayshift.ledger.database import Connection, Database, columns
 from dayshift.ledger.rows import bare, by_id, finite, rounds, task_id
 from dayshift.ledger.shapes import Accepted
+from dayshift.ledger.statements import SQL
 
+_COLUMNS = 18
 _NOBODYS_TIME = datetime.fromtimestamp(0, UTC)
 
 
@@ -58,10 +60,16 @@ class Accepting:
         return await self._db.fetch_one("withdraw_task", bare(task_id), tenant) is None
 
     async def _accept_distinct(self, tasks: list[NewTask]) -> list[Accepted]:
-        rows = by_id(await self._db.batch("accept_tasks", *columns([_arguments(task) for task in tasks], 18)))
+        rows = by_id(await self._db.batch("accept_tasks", *columns([_arguments(task) for task in tasks], _COLUMNS)))
         unclear = [bare(task.id) for task in tasks if _was_there(rows[bare(task.id)])]
         before = by_id(await self._db.fetch("accepted_before", unclear)) if unclear else {}
         return [_answer(task, rows[bare(task.id)], before.get(bare(task.id))) for task in tasks]
+
+
+async def accept_new(connection: Connection, tasks: Sequence[NewTask]) -> list[Accepted]:
+    """Insert tasks without idempotency keys, with ids that nobody has used, as part of a transaction; answer each in order."""
+    rows = by_id(await connection.fetch(SQL["accept_tasks"], *columns([_arguments(task) for task in tasks], _COLUMNS)))
+    return [_answer(task, rows[bare(task.id)], None) for task in tasks]
 
 
 def _key_of(task: NewTask) -> tuple[str, str] | None:

@@ -13,6 +13,7 @@ from dayshift.ledger.keys import Keys
 from dayshift.ledger.plane_state import PlaneState
 from dayshift.ledger.registry import Registry
 from dayshift.ledger.rows import bare, task_id
+from dayshift.ledger.schedules import Schedules
 from dayshift.ledger.settings import SettingsVersions
 from dayshift.ledger.shapes import Poll, SchemaState
 from dayshift.ledger.spending import Spending
@@ -37,6 +38,7 @@ class Ledger:
         self.keys = Keys(self._db)
         self.webhooks = Webhooks(self._db)
         self.a2a = A2a(self._db)
+        self.schedules = Schedules(self._db)
         self.settings = SettingsVersions(self._db)
         self.plane_state = PlaneState(self._db)
 

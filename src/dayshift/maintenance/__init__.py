@@ -5,6 +5,7 @@
     announcer       a nudge was lost: the task is announced again                   2 s
     delayed_loader  tasks that become due soon are brought into the hot plane       60 s
     expirer         tasks that nobody ran in time end as failed                     1 s
+    scheduler       a schedule's time has come: its task is made                    1 s
     depth_gauge     counts what waits                                               1 s, at most 5 % of the time
     stranded_gauge  counts what no living code version may go on with               15 s
     janitor         retention, old keys, old workers, partitions ahead              60 s

@@ -20,6 +20,7 @@ class MaintenanceConfig(Struct, frozen=True, kw_only=True):
     delayed_interval: float = 60.0
     expire_interval: float = 1.0
     wake_interval: float = 1.0
+    schedule_interval: float = 1.0
     family_interval: float = 2.0
     lost_children_interval: float = 30.0
     depth_interval: float = 1.0

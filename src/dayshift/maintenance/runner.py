@@ -10,6 +10,7 @@ from dayshift.maintenance.janitor import Janitor
 from dayshift.maintenance.loop import Loop
 from dayshift.maintenance.rebuilder import Rebuilder
 from dayshift.maintenance.rescuer import Rescuer
+from dayshift.maintenance.scheduler import Scheduler
 from dayshift.maintenance.stranded_gauge import StrandedGauge
 from dayshift.maintenance.waker import FamilyKeeper, Waker
 from dayshift.tasks import Services
@@ -28,6 +29,7 @@ async def run(services: Services, stop: asyncio.Event, config: MaintenanceConfig
         Expirer(services, config),
         Waker(services, config),
         FamilyKeeper(services, config),
+        Scheduler(services, config),
         DepthGauge(services, config),
         StrandedGauge(services, config),
         Janitor(services, config),

@@ -69,11 +69,15 @@ class Admission:
         if depths is not None:
             self._take(depths, asked_at - depths.age_seconds)
 
-    async def queues(self, tenant: str | None = None) -> list[QueueDepth]:
-        """The depths by queue as last measured: of all tenants, or only of one."""
+    async def look(self) -> None:
+        """For who admits rarely: read the counts unless they are fresh. Raises `LedgerAway`."""
         self._is_used = True
         if not self._is_fresh():
             await self.refresh()
+
+    async def queues(self, tenant: str | None = None) -> list[QueueDepth]:
+        """The depths by queue as last measured: of all tenants, or only of one."""
+        await self.look()
         by_name: dict[str, list[Depth]] = {name: [] for name in self._settings().queues}
         for row in self._rows:
             if tenant is None or row.tenant == tenant:

@@ -92,14 +92,13 @@ class Intake:
         `conversation_busy`), `Refused` (codes `queue_full`, `tenant_full`, `budget_spent`), `LedgerAway`.
         """
         try:
-            new = await self._checked(request, tenant, trace_id, a2a)
+            new = await self.checked(request, tenant=tenant, trace_id=trace_id, a2a=a2a)
         except InvalidInput:
             if (receipt := await self.replay_of(request, tenant)) is not None:
                 return receipt
             raise
         try:
-            await self._may_spend(tenant, new.user, new.agent)
-            self._admission.admit(tenant, new.queue)
+            await self._admit(new)
         except Refused:
             if (receipt := await self._replay_without_room(request, new)) is not None:
                 return receipt
@@ -126,6 +125,16 @@ class Intake:
         """
         return list(await asyncio.gather(*(self._submit_one(request, tenant, trace_id) for request in requests)))
 
+    async def admitted(self, request: TaskRequest, *, tenant: str) -> NewTask:
+        """A row for somebody who commits it together with something else, and then calls `tell`. Raises like `submit`."""
+        new = await self.checked(request, tenant=tenant)
+        await self._admit(new)
+        return new
+
+    def tell(self, new: NewTask, accepted: Accepted) -> None:
+        """Tell of a row that somebody else has committed."""
+        self._tell(_task_of(new, accepted), accepted)
+
     async def replay_of(self, request: TaskRequest, tenant: str) -> Receipt | None:
         """What an equal request with the same key was answered, whatever has become since of its `expires_at`, its agent or the room
         for more; None: there was none.
@@ -148,7 +157,10 @@ class Intake:
         except DayshiftError as error:
             return error
 
-    async def _checked(self, request: TaskRequest, tenant: str, trace_id: str | None, a2a: str | None) -> NewTask:
+    async def checked(
+        self, request: TaskRequest, *, tenant: str, trace_id: str | None = None, a2a: str | None = None
+    ) -> NewTask:
+        """The row that a request would become, whether or not there is room for it now. Raises `InvalidInput`, `LedgerAway`."""
         values = inputs.check(request)
         agent = await self._agents.find(request.agent)
         task_input = input_schema(agent.input_schema).normalised(values.input, bytes(request.input))
@@ -173,6 +185,10 @@ class Intake:
             idempotency_hash=inputs.fingerprint(request, values) if keyed else None,
             a2a=a2a,
         )
+
+    async def _admit(self, new: NewTask) -> None:
+        await self._may_spend(new.tenant, new.user, new.agent)
+        self._admission.admit(new.tenant, new.queue)
 
     async def _replay_without_room(self, request: TaskRequest, new: NewTask) -> Receipt | None:
         """What was accepted already needs no room: its repeat is answered however full the queue is."""

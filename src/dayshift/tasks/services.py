@@ -27,6 +27,7 @@ from dayshift.tasks.rates import TenantRates
 from dayshift.tasks.rebuild import Rebuild
 from dayshift.tasks.refill import Refill
 from dayshift.tasks.rescue import Rescue
+from dayshift.tasks.schedules import Schedules, Scheduling
 from dayshift.tasks.starting import Starting
 from dayshift.tasks.submitting import Submitting
 from dayshift.tasks.waiting import Waiters
@@ -71,6 +72,8 @@ class Services:
         self.conversations = Conversations(ledger, self.control)
         self.intake = Intake(ledger, outbox, self.agents_known, self.admission, self.conversations, may_spend=may_spend)
         self.submitting = Submitting(self.intake, TenantRates(plane, settings))
+        self.schedules = Schedules(ledger, self.intake, self.submitting)
+        self.scheduling = Scheduling(ledger, self.intake, self.admission)
         self.family = Family(ledger, outbox, self.waking, self.control, background)
         self.provider_waits = ProviderWaits(plane, self.waking, background)
         self.finishing = Finishing(

@@ -109,6 +109,8 @@ LINE_RULES: dict[type[e.Event], LineRule] = {
     e.PlaneRebuilt: LineRule(name="plane.rebuilt", level=_INFO),
     e.DepthMeasured: LineRule(name="queue.depth", level=_DEBUG),
     e.TasksStranded: LineRule(name="tasks.stranded", level=_WARNING),
+    e.DueTimesSkipped: LineRule(name="schedule.skipped", level=_WARNING),
+    e.ScheduleRefused: LineRule(name="schedule.refused", level=_WARNING, lines_per_second=PER_TASK_LINES_PER_SECOND),
     e.HttpRequest: LineRule(
         name="http.request",
         level=_DEBUG,
