@@ -100,7 +100,7 @@ REQUESTS = [
     ("GET /v1/tasks/%2e%2e/keys", {}, 404, "no_such_path"),
     (f"POST /v1/tasks/{NO_TASK}/signals/go", {}, 422, "invalid_input"),
     (f"GET /v1/tasks/{NO_TASK}/effects", {}, 404, "not_found"),
-    ("GET /v1/schedules", {}, 404, "no_such_path"),
+    ("GET /v1/plans", {}, 404, "no_such_path"),
 ]
 
 
