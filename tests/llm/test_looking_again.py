@@ -23,7 +23,7 @@ async def looks(number):
 
 
 @pytest.mark.parametrize(
-    ("number", "spread_seconds"), [(None, 30), (1, 30), (4, 30), (40, 300), (100_000, LONGEST_SECONDS)]
+    ("number", "spread_seconds"), [(None, 30), (0, 7.5), (1, 7.5), (4, 30), (40, 300), (100_000, LONGEST_SECONDS)]
 )
 async def test_many_look_as_often_together_as_a_few(number, spread_seconds):
     waits = await looks(number)
