@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ PARENT = r"""
 import os, signal, sys
 from pathlib import Path
 from dayshift.embedded import Launch, spawn_guarded
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
 guarded = spawn_guarded(Launch(argv=["sleep", "1000"], log=Path(sys.argv[1])))
 if "fork" in sys.argv and os.fork() == 0:
     os.write(1, b"%d\n" % os.getpid())
@@ -33,8 +35,14 @@ def log(tmp_path):
     return tmp_path / "a log"
 
 
+@contextlib.contextmanager
 def parent_process(log, *flags, **how):
-    return subprocess.Popen([sys.executable, "-c", PARENT, log, *flags], stdout=subprocess.PIPE, text=True, **how)
+    command = [sys.executable, "-c", PARENT, log, *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **how) as parent:
+        try:
+            yield parent
+        finally:
+            parent.kill()
 
 
 def test_a_program_runs_and_stops_and_stopping_twice_is_safe(log):
