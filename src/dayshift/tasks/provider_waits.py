@@ -1,7 +1,8 @@
 """Tasks that are parked until a provider is back.
 
 Each looks again by itself when its time has come, so nothing here must be right. A worker that sees the provider's breaker
-close wakes them earlier, the longest waiting first and some at a time: what comes back at once would break it again.
+close wakes them earlier, the longest waiting first and some at a time: what comes back at once would break it again. It looks a second
+time a little later, for those who were turned away just before and were being parked meanwhile.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from dayshift.tasks.waking import Waking
 PROVIDER = "provider"
 AT_A_TIME = 50
 PAUSE_SECONDS = 0.25
+SECOND_LOOK_SECONDS = 2.0
 
 
 class ProviderWaits:
@@ -44,10 +46,15 @@ class ProviderWaits:
 
     async def _wake(self, provider: str) -> None:
         try:
-            while task_ids := await self._plane.take_parked(provider, AT_A_TIME):
-                await self._waking.wake(task_ids)
-                await asyncio.sleep(PAUSE_SECONDS)
+            await self._wake_parked(provider)
+            await asyncio.sleep(SECOND_LOOK_SECONDS)
+            await self._wake_parked(provider)
         except PlaneAway:
             return  # likewise
         finally:
             self._waking_for.discard(provider)
+
+    async def _wake_parked(self, provider: str) -> None:
+        while task_ids := await self._plane.take_parked(provider, AT_A_TIME):
+            await self._waking.wake(task_ids)
+            await asyncio.sleep(PAUSE_SECONDS)
