@@ -108,10 +108,8 @@ async def test_history_is_paged_newest_first(store: SettingsStore):
     first = await store.history(limit=2)
     assert [(change.version, change.path) for change in first] == [(6, "tenants.acme"), (5, "tenants.acme.weight")]
     assert (first[0].by, first[0].why, first[0].unset) == ("bob", "gone", True)
-    rest = await store.history(limit=10, after=str(first[-1].version))
+    rest = await store.history(limit=10, after=first[-1].version)
     assert [change.value for change in rest] == [4, 3, 2, 1]
-    with pytest.raises(InvalidInput):
-        await store.history(after="yesterday")
 
 
 async def test_diff_tells_innermost_values(store: SettingsStore):

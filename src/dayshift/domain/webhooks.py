@@ -20,7 +20,7 @@ ENDPOINT_PREFIX: Final = "wh_"
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - only how secrets begin
 SECRET_BYTES = 32
 HINT_CHARACTERS = 4
-Url = Annotated[str, Meta(min_length=1, max_length=2_048)]
+Url = Annotated[str, Meta(min_length=1, max_length=2_048, extra_json_schema={"pattern": "^https?://[!-~]+$"})]
 
 
 def make_secret() -> str:

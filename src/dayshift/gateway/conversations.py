@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from dayshift.domain import ids
-from dayshift.domain.errors import FieldError, InvalidInput, NotFound
+from dayshift.domain.errors import FieldError, NotFound
 from dayshift.domain.settings import Settings
 from dayshift.gateway.bodies import read_json
-from dayshift.gateway.pages import Page, list_reply
+from dayshift.gateway.pages import After, Page, last_id, list_reply, wrong_after
 from dayshift.gateway.paths import invalid, typed
 from dayshift.gateway.replies import NO_CONTENT, Reply, header, json_reply
 from dayshift.gateway.request import Request
@@ -36,6 +36,7 @@ class ConversationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class HistoryQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of a history: the latest messages first, or from its beginning on."""
 
+    after: Annotated[After, last_id(ids.MESSAGE)] | None = None
     order: Literal["asc", "desc"] = "desc"
 
 
@@ -89,8 +90,7 @@ class ConversationsDoor:
         """Newest first."""
         page = request.query(Page)
         if page.after is not None and await self._ledger.conversations.get(request.tenant, page.after) is None:
-            fault = FieldError(path="after", message="must be the id of a conversation, as a list gave it")
-            raise InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
+            raise wrong_after("a conversation")
         rows = await self._ledger.conversations.list(request.tenant, limit=page.limit + 1, after=page.after)
         return list_reply([_view(row) for row in rows], page.limit)
 

@@ -1,6 +1,6 @@
 """A task's effects over HTTP: what its agent did, and a person's word about an outcome that nobody knows."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -9,7 +9,7 @@ from dayshift.domain import ids
 from dayshift.domain.effect import Difference, Effect, SeenEffect
 from dayshift.domain.errors import FieldError, InvalidInput, NotFound
 from dayshift.gateway.bodies import read_json
-from dayshift.gateway.pages import Page, list_reply
+from dayshift.gateway.pages import After, Page, after_id, last_id, list_reply
 from dayshift.gateway.paths import typed
 from dayshift.gateway.replies import Reply, json_reply
 from dayshift.gateway.request import Request
@@ -35,6 +35,12 @@ class EffectView(SeenEffect, frozen=True, kw_only=True):
     preview: str | UnsetType = UNSET
 
 
+class EffectPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of a task's effects."""
+
+    after: Annotated[After, last_id(ids.EFFECT)] | None = None
+
+
 class Resolution(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of a settlement: whether it was performed, and then with which result (null without one)."""
 
@@ -50,13 +56,11 @@ class EffectsDoor:
 
     async def list(self, request: Request) -> Reply:
         """In the order in which they began."""
-        page, task_id = request.query(Page), named_task(request)
-        if page.after is not None and not ids.is_valid(ids.EFFECT, page.after):
-            fault = FieldError(path="after", message="must be the id of an effect, as a list gave it")
-            raise InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
+        page, task_id = request.query(EffectPage), named_task(request)
+        after = after_id(page.after, ids.EFFECT, "an effect")
         if await self._services.lookup.of_tenant(task_id, request.tenant) is None:
             raise no_such_task(task_id)
-        effects = await self._services.ledger.effects.list(task_id, limit=page.limit + 1, after=page.after)
+        effects = await self._services.ledger.effects.list(task_id, limit=page.limit + 1, after=after)
         return list_reply([view_of(effect) for effect in effects], page.limit)
 
     async def resolve(self, request: Request) -> Reply:

@@ -11,6 +11,7 @@ LONGEST_WAIT_SECONDS = 60.0
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _QUOTED = re.compile(r'"(?P<text>(?:[^"\\]|\\["\\])*)"')
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<trace_id>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+IF_MATCH = re.compile(r'^(?:\*|(?:W/)?(?:"([0-9]{1,18})"|([0-9]{1,18})))$')
 _NO_TRACE = "0" * 32
 
 
@@ -76,10 +77,10 @@ def if_match(request: Request) -> int | None:
     sent = request.header(b"if-match")
     if sent is None or sent.strip() == "*":
         return None
-    digits = sent.strip().removeprefix("W/").strip('"')
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
+    version = IF_MATCH.fullmatch(sent.strip())
+    if version is None:
         raise wrong_header("If-Match", "must be a version number, as the answer or its ETag gave it")
-    return int(digits)
+    return int(version[1] or version[2])
 
 
 def wrong_header(name: str, message: str) -> HttpError:

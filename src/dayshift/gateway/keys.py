@@ -11,7 +11,7 @@ from dayshift.domain import api_keys, ids
 from dayshift.domain.clock import now
 from dayshift.domain.errors import FieldError, InvalidInput, NotFound
 from dayshift.gateway.bodies import read_json
-from dayshift.gateway.pages import Page, list_reply
+from dayshift.gateway.pages import After, Page, after_id, last_id, list_reply
 from dayshift.gateway.paths import typed
 from dayshift.gateway.replies import NO_CONTENT, NO_STORE, Reply, json_reply
 from dayshift.gateway.request import Request
@@ -31,6 +31,12 @@ class KeyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=lambda: ["submit", "read"]
     )
     expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class KeyPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of the list of keys."""
+
+    after: Annotated[After, last_id(ids.KEY)] | None = None
 
 
 class ShownKey(Struct, frozen=True, kw_only=True):
@@ -74,11 +80,9 @@ class Keys:
         return json_reply(shown, 201, [NO_STORE])
 
     async def list(self, request: Request) -> Reply:
-        page = request.query(Page)
-        if page.after is not None and not ids.is_valid(ids.KEY, page.after):
-            fault = FieldError(path="after", message="must be the id of a key, as a list gave it")
-            raise InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
-        return list_reply(await self._ledger.keys.list(limit=page.limit + 1, after=page.after), page.limit)
+        page = request.query(KeyPage)
+        after = after_id(page.after, ids.KEY, "a key")
+        return list_reply(await self._ledger.keys.list(limit=page.limit + 1, after=after), page.limit)
 
     async def revoke(self, request: Request) -> Reply:
         key_id = request.params["id"]

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import NODEFAULT, Raw, Struct
 
 from dayshift._version import __version__
+from dayshift.gateway import headers
 from dayshift.gateway.problems import Problem
 from dayshift.gateway.replies import Reply, json_reply
 from dayshift.gateway.request import Request
@@ -21,13 +22,29 @@ _REF = "#/components/schemas/{name}"
 _NOT_A_WORD = re.compile(r"\W+")
 _PARAMETER = re.compile(r"{(\w+)}")
 
+_NO_NUL = r"^[^\u0000]*$"  # no query takes one
+
+
+class _Header(Struct, frozen=True):
+    """What may stand in a request header. `pattern`: what is refused unless it looks like that."""
+
+    meaning: str
+    pattern: str | None = None
+    required: bool = False
+
+
 _HEADERS = {
-    "Idempotency-Key": "The same key (1-255 characters, kept 24 h) makes the task once, however often it is sent.",
-    "Prefer": "`wait=N`: answer with the finished task when it ends within N seconds (up to 60).",
-    "traceparent": "The W3C trace context that the task continues.",
-    "Last-Event-ID": "The number of the last event seen; the stream goes on after it.",
-    "A2A-Version": "The version of the protocol that is spoken: 1.0.",
-    "If-Match": "The version that the change builds on; 412 when it is no longer the newest.",
+    "Idempotency-Key": _Header(
+        "The same key (1-255 characters, kept 24 h) makes the task once, however often it is sent.",
+        r'^([ !#-~][ -~]{0,254}|"([ !#-\[\]-~]|\\["\\]){1,127}")$',
+    ),
+    "Prefer": _Header("`wait=N`: answer with the finished task when it ends within N seconds (up to 60)."),
+    "traceparent": _Header("The W3C trace context that the task continues."),
+    "Last-Event-ID": _Header("The number of the last event seen; the stream goes on after it.", "^[0-9]{0,16}$"),
+    "A2A-Version": _Header("The version of the protocol that is spoken: 1.0.", r"^1(\.[0-9]+)*$", required=True),
+    "If-Match": _Header(
+        "The version that the change builds on; 412 when it is no longer the newest.", headers.IF_MATCH.pattern
+    ),
 }
 
 
@@ -95,7 +112,7 @@ def _operation(route: Route, schema_of: _SchemaOf) -> dict[str, Any]:
     else:
         operation["description"] = f"Needs a key with the scope `{route.scope}`."
         for status in (401, 403, 503):  # 503: any gateway may have enough at work
-            operation["responses"][str(status)] = _response(status, route.dialect.error, schema_of)
+            operation["responses"].setdefault(str(status), _response(status, route.dialect.error, schema_of))
     return operation
 
 
@@ -106,15 +123,28 @@ def _parameters(route: Route) -> Iterable[dict[str, Any]]:
         schema = msgspec.json.schema(_showable(route.query), ref_template=_REF)
         shape = next(iter(schema["$defs"].values()))
         for name, described in shape["properties"].items():
-            yield {"name": name, "in": "query", "required": False, "schema": _inlined(described, schema["$defs"])}
+            inlined = _without_nul(_inlined(described, schema["$defs"]))
+            yield {"name": name, "in": "query", "required": False, "schema": inlined}
     for name in route.headers:
+        known = _HEADERS[name]
         yield {
             "name": name,
             "in": "header",
-            "required": False,
-            "description": _HEADERS[name],
-            "schema": {"type": "string"},
+            "required": known.required,
+            "description": known.meaning,
+            "schema": {"type": "string"} if known.pattern is None else {"type": "string", "pattern": known.pattern},
         }
+
+
+def _without_nul(schema: dict[str, Any]) -> dict[str, Any]:
+    """A query's parameter as it is taken: a URL has no null, and its texts no NUL."""
+    kinds = [kind for kind in schema.get("anyOf", [schema]) if kind.get("type") != "null"]
+    made = {**{name: part for name, part in schema.items() if name != "anyOf"}, **kinds[0]}
+    if made.get("default", ...) is None:
+        del made["default"]
+    if made.get("type") == "string" and not {"enum", "pattern"} & made.keys():
+        made["pattern"] = _NO_NUL
+    return made
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
@@ -132,10 +162,21 @@ def _response(status: int, kind: Any, schema_of: _SchemaOf) -> dict[str, Any]:
     description = _DESCRIPTIONS.get(status, "An error")
     if kind is None:
         return {"description": description}
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return {
+        "description": description,
+        "content": {_media_type(one): {"schema": _body(one, schema_of)} for one in kinds},
+    }
+
+
+def _media_type(kind: Any) -> str:
     if isinstance(kind, str):
-        return {"description": description, "content": {kind: {"schema": {"type": "string"}}}}
-    media_type = "application/problem+json" if kind is Problem else "application/json"
-    return {"description": description, "content": {media_type: {"schema": schema_of(kind)}}}
+        return kind
+    return "application/problem+json" if kind is Problem else "application/json"
+
+
+def _body(kind: Any, schema_of: _SchemaOf) -> dict[str, Any]:
+    return {"type": "string"} if isinstance(kind, str) else schema_of(kind)
 
 
 _DESCRIPTIONS = {
@@ -166,7 +207,8 @@ def _schemas(table: list[Route]) -> tuple[_SchemaOf, dict[str, Any]]:
     for route in table:
         kinds += [
             kind
-            for kind in (route.body, route.dialect.error, *route.answers.values())
+            for answer in (route.body, route.dialect.error, *route.answers.values())
+            for kind in (answer if isinstance(answer, tuple) else (answer,))
             if kind is not None and not isinstance(kind, str)
         ]
     unique = list(dict.fromkeys(kinds))

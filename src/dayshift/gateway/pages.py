@@ -5,6 +5,8 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta, Struct
 
+from dayshift.domain import ids
+from dayshift.domain.errors import FieldError, InvalidInput
 from dayshift.gateway.replies import Reply, json_reply
 
 Limit = Annotated[int, Meta(ge=1, le=100, description="How many to answer with.")]
@@ -15,11 +17,29 @@ After = Annotated[
 Item = TypeVar("Item")
 
 
+def last_id(prefix: str) -> Meta:
+    """What is added to `After` where a list goes by ids: how they look, for who reads the API's description."""
+    return Meta(extra_json_schema={"pattern": ids.pattern(prefix)})
+
+
 class Page(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of a list."""
 
     limit: Limit = 20
     after: After | None = None
+
+
+def after_id(after: str | None, prefix: str, kind: str) -> str | None:
+    """The id after which a page begins. `kind` says what such an id names. Raises `InvalidInput` for what is none."""
+    if after is not None and not ids.is_valid(prefix, after):
+        raise wrong_after(kind)
+    return after
+
+
+def wrong_after(kind: str) -> InvalidInput:
+    """The error for a place in a list that there is not."""
+    fault = FieldError(path="after", message=f"must be the id of {kind}, as a list gave it")
+    return InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
 
 
 def list_reply(items: Sequence[Any], limit: int) -> Reply:

@@ -29,7 +29,7 @@ class Route(Struct, frozen=True, kw_only=True):
     """One thing that can be asked for.
 
     `path` has `{name}` for a segment and `{name:path}` for the rest. `scope` None: no key is needed. `answers`: the
-    type of the body by status (None: no body; a text: its media type). The first is what success looks like. `alias`: a path
+    type of the body by status (None: no body; a text: its media type; several: one of them). The first is what success looks like. `alias`: a path
     under which it is found as well, and not described.
     """
 

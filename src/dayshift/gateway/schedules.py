@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from dayshift.domain import ids
-from dayshift.domain.errors import FieldError, InvalidInput
 from dayshift.domain.schedules import CatchUp, Schedule
 from dayshift.domain.settings import Settings
 from dayshift.gateway import headers
 from dayshift.gateway.bodies import read_json
-from dayshift.gateway.pages import Page, list_reply
+from dayshift.gateway.pages import After, Page, after_id, last_id, list_reply
 from dayshift.gateway.paths import typed
 from dayshift.gateway.rate_headers import rate_headers
 from dayshift.gateway.replies import NO_CONTENT, Reply, header, json_reply
@@ -63,6 +62,12 @@ class ScheduleView(Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class SchedulePage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of the list of schedules."""
+
+    after: Annotated[After, last_id(ids.SCHEDULE)] | None = None
+
+
 class SchedulesDoor:
     def __init__(self, services: Services, settings: Callable[[], Settings]) -> None:
         self._schedules = services.schedules
@@ -76,11 +81,9 @@ class SchedulesDoor:
 
     async def list(self, request: Request) -> Reply:
         """Newest first."""
-        page = request.query(Page)
-        if page.after is not None and not ids.is_valid(ids.SCHEDULE, page.after):
-            fault = FieldError(path="after", message="must be the id of a schedule, as a list gave it")
-            raise InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
-        found = await self._schedules.list(request.tenant, limit=page.limit + 1, after=page.after)
+        page = request.query(SchedulePage)
+        after = after_id(page.after, ids.SCHEDULE, "a schedule")
+        found = await self._schedules.list(request.tenant, limit=page.limit + 1, after=after)
         return list_reply([_view(one) for one in found], page.limit)
 
     async def get(self, request: Request) -> Reply:

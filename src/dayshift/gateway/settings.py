@@ -8,7 +8,7 @@ from msgspec import Meta, Raw, Struct
 from dayshift.domain.settings import Settings
 from dayshift.gateway.bodies import read_json
 from dayshift.gateway.headers import if_match
-from dayshift.gateway.pages import Page, list_reply
+from dayshift.gateway.pages import Limit, list_reply
 from dayshift.gateway.paths import typed
 from dayshift.gateway.replies import Reply, header, json_reply
 from dayshift.gateway.request import Request
@@ -28,6 +28,15 @@ class Reason(Struct, frozen=True, forbid_unknown_fields=True):
     """The query of `DELETE /v1/settings/PATH`."""
 
     why: Why | None = None
+
+
+class HistoryPage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of the history."""
+
+    limit: Limit = 20
+    after: (
+        Annotated[int, Meta(ge=0, lt=1 << 53, description="The last version that was seen; older ones follow.")] | None
+    ) = None
 
 
 class SettingsDoor:
@@ -63,7 +72,7 @@ class SettingsDoor:
         return _with_version(change)
 
     async def history(self, request: Request) -> Reply:
-        page = request.query(Page)
+        page = request.query(HistoryPage)
         return list_reply(await self._store.history(limit=page.limit + 1, after=page.after), page.limit)
 
 

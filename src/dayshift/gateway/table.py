@@ -13,24 +13,25 @@ from dayshift.gateway.conversations import (
     HistoryQuery,
     HistoryView,
 )
-from dayshift.gateway.effects import EffectsDoor, EffectView, Resolution
+from dayshift.gateway.effects import EffectPage, EffectsDoor, EffectView, Resolution
 from dayshift.gateway.events import After, Events
 from dayshift.gateway.home import welcome
-from dayshift.gateway.keys import KeyRequest, Keys, ShownKey
+from dayshift.gateway.keys import KeyPage, KeyRequest, Keys, ShownKey
 from dayshift.gateway.lists import AgentView, Lists, WorkerView
 from dayshift.gateway.pages import Page
 from dayshift.gateway.probes import Probes, Readiness
 from dayshift.gateway.problems import Problem
 from dayshift.gateway.routes import Route
 from dayshift.gateway.schedules import WHERE as SCHEDULES
-from dayshift.gateway.schedules import SchedulesDoor, ScheduleView
-from dayshift.gateway.settings import Reason, SettingRequest, SettingsDoor
+from dayshift.gateway.schedules import SchedulePage, SchedulesDoor, ScheduleView
+from dayshift.gateway.settings import HistoryPage, Reason, SettingRequest, SettingsDoor
 from dayshift.gateway.signals import SignalDoor, SignalRequest
 from dayshift.gateway.submissions import MAX_BATCH
-from dayshift.gateway.tasks import Look, TaskDoor, TaskFilter
+from dayshift.gateway.tasks import Look, TaskDoor, TaskFilter, TaskPage
 from dayshift.gateway.webhook_shapes import (
     DeletedEndpoint,
     EndpointChange,
+    EndpointPage,
     EndpointRequest,
     EndpointTested,
     EndpointTestRequest,
@@ -49,6 +50,7 @@ from dayshift.tasks.schedules import ScheduleChange, ScheduleRequest
 HTML = "text/html"
 EVENT_STREAM = "text/event-stream"
 METRICS_TEXT = "text/plain"
+OF_BODIES: dict[int, Any] = dict.fromkeys((400, 413, 415, 422), Problem)  # what every request with a body may be told
 
 
 class BatchRequest(Struct, frozen=True):
@@ -65,7 +67,7 @@ class BatchAnswer(Struct, frozen=True):
 
 def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
     """Tasks and their streams."""
-    refusals: dict[int, Any] = {400: Problem, 413: Problem, 415: Problem, 422: Problem, 429: Problem, 503: Problem}
+    refusals: dict[int, Any] = {**OF_BODIES, 429: Problem}
     return [
         Route(
             method="POST",
@@ -94,7 +96,7 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             scope=READ,
             summary="List tasks, newest first",
             query=TaskFilter,
-            answers={200: list[Task], 422: Problem, 503: Problem},
+            answers={200: list[Task], 422: Problem},
         ),
         Route(
             method="GET",
@@ -103,7 +105,7 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             scope=READ,
             summary="Get a task, or wait for its end",
             query=Look,
-            answers={200: Task, 404: Problem, 422: Problem, 429: Problem, 503: Problem},
+            answers={200: Task, 404: Problem, 422: Problem},
         ),
         Route(
             method="DELETE",
@@ -111,7 +113,7 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             handler=tasks.erase,
             scope=SUBMIT,
             summary="Erase a finished task",
-            answers={204: None, 404: Problem, 409: Problem, 503: Problem},
+            answers={204: None, 404: Problem, 409: Problem},
         ),
         Route(
             method="GET",
@@ -121,7 +123,7 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             summary="Follow a task live, as Server-Sent Events",
             query=After,
             headers=("Last-Event-ID",),
-            answers={200: EVENT_STREAM, 400: Problem, 404: Problem, 422: Problem, 429: Problem, 503: Problem},
+            answers={200: EVENT_STREAM, 400: Problem, 404: Problem, 422: Problem},
             streams=True,
         ),
         Route(
@@ -130,7 +132,7 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             handler=tasks.cancel,
             scope=SUBMIT,
             summary="Cancel a task",
-            answers={202: Task, 404: Problem, 503: Problem},
+            answers={202: Task, 404: Problem},
         ),
         Route(
             method="POST",
@@ -138,7 +140,7 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             handler=tasks.retry,
             scope=SUBMIT,
             summary="Queue a dead letter again",
-            answers={202: Task, 404: Problem, 409: Problem, 503: Problem},
+            answers={202: Task, 404: Problem, 409: Problem},
         ),
         Route(
             method="GET",
@@ -146,8 +148,8 @@ def task_routes(tasks: TaskDoor, events: Events) -> list[Route]:
             handler=tasks.dead,
             scope=READ,
             summary="List dead letters, newest first",
-            query=Page,
-            answers={200: list[Task], 422: Problem, 503: Problem},
+            query=TaskPage,
+            answers={200: list[Task], 422: Problem},
         ),
     ]
 
@@ -161,8 +163,8 @@ def effect_routes(effects: EffectsDoor) -> list[Route]:
             handler=effects.list,
             scope=READ,
             summary="List a task's effects, in the order in which they began",
-            query=Page,
-            answers={200: list[EffectView], 404: Problem, 422: Problem, 503: Problem},
+            query=EffectPage,
+            answers={200: list[EffectView], 404: Problem, 422: Problem},
         ),
         Route(
             method="POST",
@@ -171,7 +173,7 @@ def effect_routes(effects: EffectsDoor) -> list[Route]:
             scope=SUBMIT,
             summary="Settle an effect whose outcome is unknown",
             body=Resolution,
-            answers={200: None, 400: Problem, 404: Problem, 409: Problem, 422: Problem, 503: Problem},
+            answers={200: None, 404: Problem, 409: Problem, **OF_BODIES},
         ),
     ]
 
@@ -187,7 +189,7 @@ def conversation_routes(conversations: ConversationsDoor) -> list[Route]:
             summary="Make a conversation with the history that it has already",
             tag="conversations",
             body=ConversationRequest,
-            answers={201: ConversationView, 400: Problem, 409: Problem, 413: Problem, 422: Problem, 503: Problem},
+            answers={201: ConversationView, 409: Problem, **OF_BODIES},
         ),
         Route(
             method="GET",
@@ -197,7 +199,7 @@ def conversation_routes(conversations: ConversationsDoor) -> list[Route]:
             summary="List conversations, newest first",
             tag="conversations",
             query=Page,
-            answers={200: list[ConversationView], 422: Problem, 503: Problem},
+            answers={200: list[ConversationView], 422: Problem},
         ),
         Route(
             method="GET",
@@ -207,7 +209,7 @@ def conversation_routes(conversations: ConversationsDoor) -> list[Route]:
             summary="Get a conversation with a page of its history, the latest message first",
             tag="conversations",
             query=HistoryQuery,
-            answers={200: HistoryView, 404: Problem, 422: Problem, 503: Problem},
+            answers={200: HistoryView, 404: Problem, 422: Problem},
         ),
         Route(
             method="DELETE",
@@ -216,7 +218,7 @@ def conversation_routes(conversations: ConversationsDoor) -> list[Route]:
             scope=SUBMIT,
             summary="Erase a conversation and its history",
             tag="conversations",
-            answers={204: None, 404: Problem, 409: Problem, 503: Problem},
+            answers={204: None, 404: Problem, 409: Problem},
         ),
     ]
 
@@ -231,7 +233,7 @@ def signal_routes(signals: SignalDoor) -> list[Route]:
             scope=SUBMIT,
             summary="Send a signal to a task",
             body=SignalRequest,
-            answers={202: None, 400: Problem, 404: Problem, 409: Problem, 413: Problem, 422: Problem, 503: Problem},
+            answers={202: None, 404: Problem, 409: Problem, **OF_BODIES},
         ),
     ]
 
@@ -239,7 +241,6 @@ def signal_routes(signals: SignalDoor) -> list[Route]:
 def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
     """Who is told of a tenant's tasks."""
     where = "/v1/webhook_endpoints"
-    body_problems: dict[int, Any] = {400: Problem, 403: Problem, 404: Problem, 413: Problem, 415: Problem, 422: Problem}
     return [
         Route(
             method="POST",
@@ -249,7 +250,7 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             summary="Make a webhook endpoint",
             tag="webhooks",
             body=EndpointRequest,
-            answers={201: EndpointWithSecret, 409: Problem, **body_problems, 503: Problem},
+            answers={201: EndpointWithSecret, 409: Problem, 404: Problem, **OF_BODIES},
         ),
         Route(
             method="GET",
@@ -258,8 +259,8 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             scope=READ,
             summary="List webhook endpoints, newest first",
             tag="webhooks",
-            query=Page,
-            answers={200: list[EndpointView], 422: Problem, 503: Problem},
+            query=EndpointPage,
+            answers={200: list[EndpointView], 422: Problem},
         ),
         Route(
             method="GET",
@@ -277,7 +278,7 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             scope=READ,
             summary="Get a webhook endpoint",
             tag="webhooks",
-            answers={200: EndpointView, 404: Problem, 503: Problem},
+            answers={200: EndpointView, 404: Problem},
         ),
         Route(
             method="POST",
@@ -287,7 +288,7 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             summary="Change a webhook endpoint",
             tag="webhooks",
             body=EndpointChange,
-            answers={200: EndpointView, **body_problems, 503: Problem},
+            answers={200: EndpointView, 404: Problem, **OF_BODIES},
         ),
         Route(
             method="DELETE",
@@ -296,7 +297,7 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             scope=SUBMIT,
             summary="Delete a webhook endpoint",
             tag="webhooks",
-            answers={200: DeletedEndpoint, 403: Problem, 404: Problem, 503: Problem},
+            answers={200: DeletedEndpoint, 404: Problem},
         ),
         Route(
             method="POST",
@@ -306,7 +307,7 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             summary="Give a webhook endpoint another secret",
             tag="webhooks",
             body=RotateRequest,
-            answers={200: EndpointWithSecret, **body_problems, 503: Problem},
+            answers={200: EndpointWithSecret, 404: Problem, **OF_BODIES},
         ),
         Route(
             method="POST",
@@ -316,7 +317,7 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
             summary="Deliver a sample to a webhook endpoint",
             tag="webhooks",
             body=EndpointTestRequest,
-            answers={200: EndpointTested, 409: Problem, **body_problems, 429: Problem, 503: Problem},
+            answers={200: EndpointTested, 409: Problem, 404: Problem, **OF_BODIES},
         ),
     ]
 
@@ -324,8 +325,7 @@ def webhook_routes(hooks: WebhooksDoor) -> list[Route]:
 def schedule_routes(schedules: SchedulesDoor) -> list[Route]:
     """Tasks that are made when their time has come."""
     one = f"{SCHEDULES}/{{id}}"
-    body_problems: dict[int, Any] = {400: Problem, 409: Problem, 413: Problem, 415: Problem, 422: Problem, 503: Problem}
-    state: dict[int, Any] = {200: ScheduleView, 404: Problem, 409: Problem, 503: Problem}
+    state: dict[int, Any] = {200: ScheduleView, 404: Problem, 409: Problem}
     return [
         Route(
             method="POST",
@@ -335,7 +335,7 @@ def schedule_routes(schedules: SchedulesDoor) -> list[Route]:
             summary="Make a schedule",
             tag="schedules",
             body=ScheduleRequest,
-            answers={201: ScheduleView, **body_problems},
+            answers={201: ScheduleView, 409: Problem, **OF_BODIES},
         ),
         Route(
             method="GET",
@@ -344,8 +344,8 @@ def schedule_routes(schedules: SchedulesDoor) -> list[Route]:
             scope=READ,
             summary="List schedules, newest first",
             tag="schedules",
-            query=Page,
-            answers={200: list[ScheduleView], 422: Problem, 503: Problem},
+            query=SchedulePage,
+            answers={200: list[ScheduleView], 422: Problem},
         ),
         Route(
             method="GET",
@@ -354,7 +354,7 @@ def schedule_routes(schedules: SchedulesDoor) -> list[Route]:
             scope=READ,
             summary="Get a schedule",
             tag="schedules",
-            answers={200: ScheduleView, 404: Problem, 503: Problem},
+            answers={200: ScheduleView, 404: Problem},
         ),
         Route(
             method="PATCH",
@@ -364,7 +364,7 @@ def schedule_routes(schedules: SchedulesDoor) -> list[Route]:
             summary="Change a schedule",
             tag="schedules",
             body=ScheduleChange,
-            answers={200: ScheduleView, 404: Problem, **body_problems},
+            answers={200: ScheduleView, 404: Problem, 409: Problem, **OF_BODIES},
         ),
         Route(
             method="DELETE",
@@ -373,7 +373,7 @@ def schedule_routes(schedules: SchedulesDoor) -> list[Route]:
             scope=SUBMIT,
             summary="Delete a schedule; its tasks stay",
             tag="schedules",
-            answers={204: None, 404: Problem, 503: Problem},
+            answers={204: None, 404: Problem},
         ),
         Route(
             method="POST",
@@ -401,7 +401,7 @@ def schedule_routes(schedules: SchedulesDoor) -> list[Route]:
             summary="Submit a schedule's task now",
             tag="schedules",
             headers=("Idempotency-Key", "traceparent"),
-            answers={202: Task, 400: Problem, 404: Problem, 409: Problem, 422: Problem, 429: Problem, 503: Problem},
+            answers={202: Task, **dict.fromkeys((400, 404, 409, 422, 429), Problem)},
         ),
     ]
 
@@ -417,7 +417,7 @@ def list_routes(lists: Lists) -> list[Route]:
             summary=summary,
             tag="fleet",
             query=Page,
-            answers={200: list[view], 422: Problem, 503: Problem},  # type: ignore[valid-type] # a type made at run time
+            answers={200: list[view], 422: Problem},  # type: ignore[valid-type] # a type made at run time
         )
         for path, handler, summary, view in (
             ("/v1/agents", lists.agents, "List agents", AgentView),
@@ -438,7 +438,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             summary="Make an API key",
             tag="keys",
             body=KeyRequest,
-            answers={201: ShownKey, 400: Problem, 422: Problem, 503: Problem},
+            answers={201: ShownKey, **OF_BODIES},
         ),
         Route(
             method="GET",
@@ -447,8 +447,8 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             scope=ADMIN,
             summary="List API keys",
             tag="keys",
-            query=Page,
-            answers={200: list[KeyRow], 422: Problem, 503: Problem},
+            query=KeyPage,
+            answers={200: list[KeyRow], 422: Problem},
         ),
         Route(
             method="DELETE",
@@ -457,7 +457,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             scope=ADMIN,
             summary="Revoke an API key",
             tag="keys",
-            answers={204: None, 404: Problem, 503: Problem},
+            answers={204: None, 404: Problem},
         ),
         Route(
             method="GET",
@@ -466,8 +466,8 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             scope=ADMIN,
             summary="List changes of settings, newest first",
             tag="settings",
-            query=Page,
-            answers={200: list[Change], 422: Problem, 503: Problem},
+            query=HistoryPage,
+            answers={200: list[Change], 422: Problem},
         ),
         Route(
             method="GET",
@@ -476,7 +476,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             scope=ADMIN,
             summary="Read all that is set",
             tag="settings",
-            answers={200: Change, 503: Problem},
+            answers={200: Change},
         ),
         Route(
             method="GET",
@@ -485,7 +485,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             scope=ADMIN,
             summary="Read a setting",
             tag="settings",
-            answers={200: Change, 404: Problem, 503: Problem},
+            answers={200: Change, 404: Problem, 422: Problem},
         ),
         Route(
             method="PUT",
@@ -496,7 +496,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             tag="settings",
             body=SettingRequest,
             headers=("If-Match",),
-            answers={200: Change, 400: Problem, 412: Problem, 422: Problem, 503: Problem},
+            answers={200: Change, 412: Problem, **OF_BODIES},
         ),
         Route(
             method="DELETE",
@@ -507,7 +507,7 @@ def admin_routes(keys: Keys, settings: SettingsDoor) -> list[Route]:
             tag="settings",
             query=Reason,
             headers=("If-Match",),
-            answers={200: Change, 404: Problem, 412: Problem, 503: Problem},
+            answers={200: Change, **dict.fromkeys((400, 404, 412, 422, 503), Problem)},
         ),
     ]
 

@@ -8,13 +8,13 @@ import msgspec
 from msgspec import Meta
 
 from dayshift.domain import ids
-from dayshift.domain.errors import DayshiftError, DependencyAway, FieldError, InvalidInput, NotFound
+from dayshift.domain.errors import DayshiftError, DependencyAway, NotFound
 from dayshift.domain.settings import Settings
 from dayshift.domain.task import Status, Task
 from dayshift.gateway import headers
 from dayshift.gateway.bodies import read_json, read_unchecked
 from dayshift.gateway.drain import Drain
-from dayshift.gateway.pages import Page, list_reply
+from dayshift.gateway.pages import After, Page, after_id, last_id, list_reply
 from dayshift.gateway.problems import problem_of
 from dayshift.gateway.rate_headers import rate_headers
 from dayshift.gateway.replies import NO_CONTENT, Headers, Reply, header, json_reply
@@ -36,7 +36,13 @@ class Look(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wait: Annotated[float, Meta(ge=0, description="Wait up to so many seconds (60 at most) for its end.")] | None = None
 
 
-class TaskFilter(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TaskPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of a list of tasks."""
+
+    after: Annotated[After, last_id(ids.TASK)] | None = None
+
+
+class TaskFilter(TaskPage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of the list of tasks."""
 
     status: Status | None = None
@@ -107,14 +113,15 @@ class TaskDoor:
             conversation=wanted.conversation,
             user=wanted.user,
             limit=wanted.limit + 1,
-            after=after_task(wanted),
+            after=after_id(wanted.after, ids.TASK, "a task"),
         )
         return list_reply(tasks, wanted.limit)
 
     async def dead(self, request: Request) -> Reply:
         """The caller's dead letters, newest first."""
-        page = request.query(Page)
-        tasks = await self._services.ledger.tasks.dead(request.tenant, limit=page.limit + 1, after=after_task(page))
+        page = request.query(TaskPage)
+        after = after_id(page.after, ids.TASK, "a task")
+        tasks = await self._services.ledger.tasks.dead(request.tenant, limit=page.limit + 1, after=after)
         return list_reply(tasks, page.limit)
 
     async def cancel(self, request: Request) -> Reply:
@@ -181,14 +188,6 @@ def named_task(request: Request) -> str:
 
 def no_such_task(task_id: str) -> NotFound:
     return NotFound(f"there is no task {task_id!r}")
-
-
-def after_task(page: Page) -> str | None:
-    """Where a page of tasks begins."""
-    if page.after is not None and not ids.is_valid(ids.TASK, page.after):
-        fault = FieldError(path="after", message="must be the id of a task, as a list gave it")
-        raise InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
-    return page.after
 
 
 def _task_or_problem(result: Receipt | DayshiftError) -> object:

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from dayshift.domain import webhooks
+from dayshift.domain import ids, webhooks
 from dayshift.domain.webhooks import Endpoint, EventType, Url
+from dayshift.gateway.pages import After, Page, last_id
 
 DEFAULT = "default"
 
@@ -30,6 +31,12 @@ class EndpointChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     event_types: EventTypes | UnsetType = UNSET
     name: Name | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
+
+
+class EndpointPage(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of the list of endpoints."""
+
+    after: Annotated[After, last_id(ids.WEBHOOK)] | None = None
 
 
 class RotateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

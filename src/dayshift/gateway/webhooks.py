@@ -20,7 +20,7 @@ from dayshift.domain.settings import Settings
 from dayshift.domain.task import Status, Task
 from dayshift.domain.webhooks import Delivered, Delivery, Endpoint
 from dayshift.gateway.bodies import checked_json, read_json, read_unchecked
-from dayshift.gateway.pages import Page
+from dayshift.gateway.pages import after_id
 from dayshift.gateway.paths import typed
 from dayshift.gateway.problems import HttpError
 from dayshift.gateway.replies import NO_STORE, Reply, header, json_reply
@@ -29,6 +29,7 @@ from dayshift.gateway.webhook_shapes import (
     DEFAULT,
     DeletedEndpoint,
     EndpointChange,
+    EndpointPage,
     EndpointRequest,
     EndpointTested,
     EndpointTestRequest,
@@ -75,11 +76,9 @@ class WebhooksDoor:
         return json_reply(with_secret(made, secret), 201, [NO_STORE])
 
     async def list(self, request: Request) -> Reply:
-        page = request.query(Page)
-        if page.after is not None and not ids.is_valid(ids.WEBHOOK, page.after):
-            fault = FieldError(path="after", message="must be the id of an endpoint, as a list gave it")
-            raise InvalidInput(f"after {fault.message}", [fault], code="invalid_query")
-        found = await self._ledger.list(request.tenant, limit=page.limit + 1, after=page.after)
+        page = request.query(EndpointPage)
+        after = after_id(page.after, ids.WEBHOOK, "an endpoint")
+        found = await self._ledger.list(request.tenant, limit=page.limit + 1, after=after)
         views = [view_of(one) for one in found[: page.limit]]
         return json_reply(
             {

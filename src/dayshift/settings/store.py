@@ -123,10 +123,10 @@ class SettingsStore:
 
         return await self._write(names, build, by=by, why=why, if_version=if_version)
 
-    async def history(self, *, limit: int = 20, after: str | int | None = None) -> list[Change]:
+    async def history(self, *, limit: int = 20, after: int | None = None) -> list[Change]:
         """Versions, newest first; `after` is the last version seen."""
-        below = None if after is None else _version_number(after)
         changes: list[Change] = []
+        below = after
         while len(changes) < limit:
             rows = await self._versions.history(limit=HISTORY_PAGE, below=below)
             page = _by_version(rows)
@@ -269,10 +269,3 @@ def _by_version(rows: list[SettingsEntry]) -> list[list[SettingsEntry]]:
 
 def _decoded(value: bytes | None) -> Any:
     return None if value is None else msgspec.json.decode(value)
-
-
-def _version_number(after: str | int) -> int:
-    try:
-        return int(after)
-    except ValueError:
-        raise InvalidInput(f"`after` is {after!r}; give the last version that was seen, a number.") from None

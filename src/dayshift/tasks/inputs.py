@@ -3,12 +3,12 @@
 import hashlib
 import math
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from dayshift.domain.addresses import target_of
+from dayshift.domain.addresses import LONGEST_URL, target_of
 from dayshift.domain.clock import now
 from dayshift.domain.errors import FieldError, InvalidInput
 from dayshift.domain.task import DEFAULT_PRIORITY, HIGHEST_PRIORITY, LOWEST_PRIORITY
@@ -22,8 +22,16 @@ LONGEST_WAIT_SECONDS = 10 * 366 * 86_400
 LONGEST_TIMEOUT_SECONDS = 366 * 86_400
 
 
+def _described(**schema: Any) -> Meta:
+    """What is checked by `check`, with every other fault at once, and here only told to whoever reads the schema."""
+    return Meta(extra_json_schema=schema)
+
+
+Name = Annotated[str, _described(minLength=1, maxLength=LONGEST_NAME, pattern=r"^[^\u0000]*$")]
+
+
 class WebhookRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    url: str
+    url: Annotated[str, _described(pattern="^https?://[!-~]+$", maxLength=LONGEST_URL)]
 
 
 class TaskRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,19 +40,19 @@ class TaskRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `delay`, `timeout` in seconds. `idempotency_key` is a field of batch items; a door sets it from its header.
     """
 
-    agent: str
+    agent: Name
     input: msgspec.Raw = msgspec.Raw(b"{}")
-    conversation: str | None = None
-    user: str | None = None
-    priority: int = DEFAULT_PRIORITY
-    run_at: datetime | None = None
-    delay: float | None = None
-    timeout: float | None = None
-    expires_at: datetime | None = None
+    conversation: Name | None = None
+    user: Name | None = None
+    priority: Annotated[int, _described(minimum=LOWEST_PRIORITY, maximum=HIGHEST_PRIORITY)] = DEFAULT_PRIORITY
+    run_at: Annotated[datetime, _described(format="date-time")] | None = None
+    delay: Annotated[float, _described(minimum=0, maximum=LONGEST_WAIT_SECONDS)] | None = None
+    timeout: Annotated[float, _described(exclusiveMinimum=0, maximum=LONGEST_TIMEOUT_SECONDS)] | None = None
+    expires_at: Annotated[datetime, _described(format="date-time")] | None = None
     webhook: WebhookRequest | None = None
-    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    metadata: Annotated[msgspec.Raw, _described(type=["object", "null"])] = msgspec.Raw(b"{}")
     on_busy: OnBusy = "enqueue"
-    idempotency_key: str | None = None
+    idempotency_key: Annotated[str, _described(minLength=1, maxLength=LONGEST_NAME, pattern="^[ -~]*$")] | None = None
 
 
 class CheckedValues(Struct, frozen=True):

@@ -11,6 +11,7 @@ from dayshift.gateway.routes import Route
 
 EVENT_STREAM = "text/event-stream"
 _Json = dict[str, Any]
+_EITHER = (_Json, Problem)  # what the door says before the protocol is spoken is a problem
 
 
 class RpcRequest(Struct, frozen=True):
@@ -79,7 +80,7 @@ def _rpc(door: A2aDoor) -> Route:
         tag="a2a",
         body=RpcRequest,
         headers=("A2A-Version", "Idempotency-Key", "traceparent"),
-        answers={200: _Json, 404: Problem, 413: _Json, 429: _Json, 501: Problem, 503: _Json},
+        answers={200: _Json, 404: Problem, 413: _Json, 429: _Json, 501: Problem, 503: _EITHER},
     )
 
 
@@ -130,7 +131,8 @@ def _rest(door: A2aDoor, operation: _Operation) -> Route:
         answers={
             200: EVENT_STREAM if operation.streams else _Json,
             501: Problem,
-            **dict.fromkeys((400, 404, 409, 413, 415, 429, 502, 503), _Json),
+            **dict.fromkeys((400, 409, 413, 415, 429, 502), _Json),
+            **dict.fromkeys((404, 503), _EITHER),
         },
         streams=operation.streams,
     )
