@@ -7,6 +7,7 @@ from unittest.mock import MagicMock
 
 from dayshift.gateway.build import GatewayServices, route_table
 from dayshift.gateway.drain import Drain
+from dayshift.gateway.events import EVENT_STREAM
 from dayshift.gateway.openapi import describe
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "openapi.md"
@@ -98,7 +99,11 @@ def _shape(name: str, schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _content(holder: dict[str, Any]) -> str:
-    return ", ".join(f"{_type(body['schema'])}{_media(kind)}" for kind, body in holder.get("content", {}).items())
+    return ", ".join(_body(kind, body["schema"]) for kind, body in holder.get("content", {}).items())
+
+
+def _body(kind: str, schema: dict[str, Any]) -> str:
+    return f"events (`{EVENT_STREAM}`)" if kind == EVENT_STREAM else f"{_type(schema)}{_media(kind)}"
 
 
 def _media(kind: str) -> str:
@@ -119,7 +124,8 @@ def _type(schema: dict[str, Any]) -> str:
         return f"list of {_type(schema.get('items', {}))}"
     if schema.get("type") == "object" and "data" in schema.get("properties", {}):
         return f"page of {_type(schema['properties']['data']['items'])}"
-    return f"{schema.get('type', 'any JSON')}{_bounds(schema)}"
+    kinds = schema.get("type", "any JSON")
+    return f"{kinds if isinstance(kinds, str) else _either(kinds)}{_bounds(schema)}"
 
 
 def _bounds(schema: dict[str, Any]) -> str:

@@ -80,6 +80,7 @@ REQUESTS = [
     ("GET /v1/tasks?status=lost", {}, 422, "invalid_query"),
     ("GET /v1/tasks?colour=red", {}, 422, "invalid_query"),
     ("GET /v1/tasks?user=%00", {}, 422, "invalid_query"),
+    ("GET /v1/tasks?status=null", {}, 422, "invalid_query"),
     ("GET /v1/tasks/task_x", {}, 404, "not_found"),
     ("GET /v1/tasks/%00", {}, 404, "no_such_path"),
     ("GET /v1/tasks/" + "x" * 5000, {}, 404, "not_found"),

@@ -82,3 +82,5 @@ async def test_a_batch_has_its_bounds(http, echo):
     answer = await http.post("/v1/tasks/batch", json={"tasks": [echo]}, headers={"idempotency-key": "x"})
     assert answer.status_code == 400
     assert (await http.get("/v1/tasks")).json()["data"] == []
+    beside = (await http.post("/v1/tasks/batch", json={"tasks": [echo], "colour": "red"})).json()
+    assert (beside["code"], [fault["path"] for fault in beside["errors"]]) == ("invalid_input", ["colour"])

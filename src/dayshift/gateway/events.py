@@ -27,8 +27,9 @@ from dayshift.tasks.services import Services
 HEARTBEAT_SECONDS = 15.0
 SLOWEST_READ_SECONDS = 30.0
 
+EVENT_STREAM = "text/event-stream"
 _HEADERS = [
-    header("content-type", "text/event-stream; charset=utf-8"),
+    header("content-type", f"{EVENT_STREAM}; charset=utf-8"),
     header("cache-control", "no-cache, no-transform"),
     header("x-accel-buffering", "no"),
 ]

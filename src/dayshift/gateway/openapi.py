@@ -13,6 +13,7 @@ from msgspec import NODEFAULT, Raw, Struct
 
 from dayshift._version import __version__
 from dayshift.gateway import headers
+from dayshift.gateway.events import EVENT_STREAM
 from dayshift.gateway.problems import Problem
 from dayshift.gateway.replies import Reply, json_reply
 from dayshift.gateway.request import Request
@@ -22,6 +23,13 @@ _REF = "#/components/schemas/{name}"
 _NOT_A_WORD = re.compile(r"\W+")
 _PARAMETER = re.compile(r"{(\w+)}")
 
+_TEXT = {"type": "string"}
+_ONE_EVENT = {  # OpenAPI 3.1 cannot say "a sequence of"; what reads its documents takes this for each of the stream
+    "type": "object",
+    "description": "One event of the stream; `data` is JSON.",
+    "required": ["data"],
+    "properties": {"id": _TEXT, "event": _TEXT, "data": _TEXT},
+}
 _NO_NUL = r"^[^\u0000]*$"  # no query takes one
 
 
@@ -176,6 +184,8 @@ def _media_type(kind: Any) -> str:
 
 
 def _body(kind: Any, schema_of: _SchemaOf) -> dict[str, Any]:
+    if kind == EVENT_STREAM:
+        return _ONE_EVENT
     return {"type": "string"} if isinstance(kind, str) else schema_of(kind)
 
 

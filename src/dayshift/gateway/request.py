@@ -96,10 +96,14 @@ class Request:
                 raise _wrong_query(name, "holds a NUL character; leave it out")
             values[name] = value
         try:
-            return msgspec.convert(values, shape, strict=False)
+            wanted = msgspec.convert(values, shape, strict=False)
         except msgspec.ValidationError as error:
             fault = dotted(error, shape)
             raise _wrong_query(fault.path, fault.message) from None
+        for name in values:
+            if getattr(wanted, name) is None:  # how a text that says null is read, where null is what absence means
+                raise _wrong_query(name, "is null, which is no value; give one or leave it out")
+        return wanted
 
     def base_url(self) -> str:
         """Scheme and authority as the client named them, for absolute links."""

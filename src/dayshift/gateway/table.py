@@ -14,7 +14,7 @@ from dayshift.gateway.conversations import (
     HistoryView,
 )
 from dayshift.gateway.effects import EffectPage, EffectsDoor, EffectView, Resolution
-from dayshift.gateway.events import After, Events
+from dayshift.gateway.events import EVENT_STREAM, After, Events
 from dayshift.gateway.home import welcome
 from dayshift.gateway.keys import KeyPage, KeyRequest, Keys, ShownKey
 from dayshift.gateway.lists import AgentView, Lists, WorkerView
@@ -48,12 +48,11 @@ from dayshift.tasks.inputs import TaskRequest
 from dayshift.tasks.schedules import ScheduleChange, ScheduleRequest
 
 HTML = "text/html"
-EVENT_STREAM = "text/event-stream"
 METRICS_TEXT = "text/plain"
 OF_BODIES: dict[int, Any] = dict.fromkeys((400, 413, 415, 422), Problem)  # what every request with a body may be told
 
 
-class BatchRequest(Struct, frozen=True):
+class BatchRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/tasks/batch`; an item may carry `idempotency_key`."""
 
     tasks: Annotated[list[TaskRequest], Meta(min_length=1, max_length=MAX_BATCH)]

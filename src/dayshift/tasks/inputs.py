@@ -27,7 +27,10 @@ def _described(**schema: Any) -> Meta:
     return Meta(extra_json_schema=schema)
 
 
-Name = Annotated[str, _described(minLength=1, maxLength=LONGEST_NAME, pattern=r"^[^\u0000]*$")]
+ShortText = Annotated[str, _described(minLength=1, maxLength=LONGEST_NAME, pattern=r"^[^\u0000]*$")]
+Priority = Annotated[int, _described(minimum=LOWEST_PRIORITY, maximum=HIGHEST_PRIORITY)]
+TimeoutSeconds = Annotated[float, _described(exclusiveMinimum=0, maximum=LONGEST_TIMEOUT_SECONDS)]
+Metadata = Annotated[msgspec.Raw, _described(type=["object", "null"])]
 
 
 class WebhookRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,17 +43,17 @@ class TaskRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     `delay`, `timeout` in seconds. `idempotency_key` is a field of batch items; a door sets it from its header.
     """
 
-    agent: Name
+    agent: ShortText
     input: msgspec.Raw = msgspec.Raw(b"{}")
-    conversation: Name | None = None
-    user: Name | None = None
-    priority: Annotated[int, _described(minimum=LOWEST_PRIORITY, maximum=HIGHEST_PRIORITY)] = DEFAULT_PRIORITY
+    conversation: ShortText | None = None
+    user: ShortText | None = None
+    priority: Priority = DEFAULT_PRIORITY
     run_at: Annotated[datetime, _described(format="date-time")] | None = None
     delay: Annotated[float, _described(minimum=0, maximum=LONGEST_WAIT_SECONDS)] | None = None
-    timeout: Annotated[float, _described(exclusiveMinimum=0, maximum=LONGEST_TIMEOUT_SECONDS)] | None = None
+    timeout: TimeoutSeconds | None = None
     expires_at: Annotated[datetime, _described(format="date-time")] | None = None
     webhook: WebhookRequest | None = None
-    metadata: Annotated[msgspec.Raw, _described(type=["object", "null"])] = msgspec.Raw(b"{}")
+    metadata: Metadata = msgspec.Raw(b"{}")
     on_busy: OnBusy = "enqueue"
     idempotency_key: Annotated[str, _described(minLength=1, maxLength=LONGEST_NAME, pattern="^[ -~]*$")] | None = None
 

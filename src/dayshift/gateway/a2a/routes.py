@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from dayshift.domain.api_keys import READ, SUBMIT
 from dayshift.gateway.a2a.door import A2aDoor
+from dayshift.gateway.events import EVENT_STREAM
 from dayshift.gateway.problems import Problem
 from dayshift.gateway.routes import Route
 
-EVENT_STREAM = "text/event-stream"
 _Json = dict[str, Any]
 _EITHER = (_Json, Problem)  # what the door says before the protocol is spoken is a problem
 

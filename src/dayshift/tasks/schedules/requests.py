@@ -10,7 +10,16 @@ from dayshift.domain.clock import now
 from dayshift.domain.errors import FieldError
 from dayshift.domain.schedules import UTC_ZONE, CatchUp, Schedule, Times
 from dayshift.domain.task import DEFAULT_PRIORITY
-from dayshift.tasks.inputs import LONGEST_WAIT_SECONDS, TaskRequest, WebhookRequest, refused
+from dayshift.tasks.inputs import (
+    LONGEST_WAIT_SECONDS,
+    Metadata,
+    Priority,
+    ShortText,
+    TaskRequest,
+    TimeoutSeconds,
+    WebhookRequest,
+    refused,
+)
 from dayshift.tasks.schedules.due_times import cron_fault, due_after, is_time_zone
 
 RESERVED = ("schedule", "due_at")
@@ -26,14 +35,14 @@ Moment = Annotated[datetime, Meta(tz=True)]
 class ScheduledTask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What each task of a schedule is, in the words of `POST /v1/tasks`."""
 
-    agent: str
+    agent: ShortText
     input: msgspec.Raw = msgspec.Raw(b"{}")
-    conversation: str | None = None
-    user: str | None = None
-    priority: int = DEFAULT_PRIORITY
-    timeout: float | None = None
+    conversation: ShortText | None = None
+    user: ShortText | None = None
+    priority: Priority = DEFAULT_PRIORITY
+    timeout: TimeoutSeconds | None = None
     webhook: WebhookRequest | None = None
-    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    metadata: Metadata = msgspec.Raw(b"{}")
 
 
 class ScheduleRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
