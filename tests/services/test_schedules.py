@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
@@ -27,6 +27,7 @@ from .conftest import AGENT, SCHEMA, TENANT, Hands, House, opened
 
 MIDNIGHT = datetime(2026, 10, 25, tzinfo=UTC)  # an hour before Berlin's clock goes back
 TASK = ScheduledTask(agent=AGENT, input=msgspec.Raw(b'{"text": "hello"}'))
+EARLIEST = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))  # in UTC it is before all that a datetime can say
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -357,6 +358,8 @@ async def test_names_are_taken_once_and_there_is_an_end(house: House, monkeypatc
         ({"at": datetime(2020, 1, 1, tzinfo=UTC)}, ["at"]),
         ({"at": datetime(3000, 1, 1, tzinfo=UTC)}, ["at"]),
         ({"every": 5, "start_at": datetime(3000, 1, 1, tzinfo=UTC)}, ["start_at"]),
+        ({"every": 5, "start_at": EARLIEST}, ["start_at"]),
+        ({"at": EARLIEST}, ["at"]),
         ({"every": 5, "task": ScheduledTask(agent=AGENT)}, ["task.input"]),
         ({"every": 5, "task": ScheduledTask(agent="nobody")}, ["task.agent"]),
         ({"every": 5, "task": msgspec.structs.replace(TASK, priority=10)}, ["task.priority"]),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from dayshift._version import __version__
-from dayshift.cli import dead, explain, keys, machine_commands, processes, settings, submit, tasks
+from dayshift.cli import dead, explain, keys, machine_commands, processes, schedules, settings, submit, tasks
 from dayshift.cli.groups import OPERATION, WORK
 from dayshift.domain.errors import DayshiftError, InvalidInput, WrongUse
 
@@ -24,6 +24,7 @@ processes.register(root)
 root.command(submit.submit, group=WORK)
 root.command(tasks.app)
 root.command(dead.app)
+root.command(schedules.app)
 root.command(explain.explain, group=WORK)
 root.command(settings.app)
 root.command(keys.app)

@@ -36,7 +36,7 @@ def submit(
     """
     body = {
         "agent": agent,
-        "input": _input(task_input),
+        "input": input_of(task_input),
         "priority": priority,
         "delay": delay,
         "timeout": timeout,
@@ -72,7 +72,8 @@ def _report(task: Any, *, wait: bool, as_json: bool) -> int:
     return 1 if wait and task["status"] != "succeeded" else 0
 
 
-def _input(text: str) -> Any:
+def input_of(text: str) -> Any:
+    """The INPUT of a command: JSON, @FILE with JSON, or - for stdin. Raises `WrongUse`."""
     if text == "-":
         return json_value(sys.stdin.read(), "stdin")
     if not text.startswith("@"):

@@ -159,13 +159,12 @@ def _cron_faults(times: Times) -> list[FieldError]:
 
 
 def _moment_faults(times: Times) -> list[FieldError]:
-    present = now()
-    latest = present + timedelta(seconds=LONGEST_WAIT_SECONDS)
+    present, longest = now(), timedelta(seconds=LONGEST_WAIT_SECONDS)
     faults = []
     for field in ("start_at", "at"):
         moment = getattr(times, field)
-        if moment is not None and moment > latest:
-            faults.append(FieldError(field, "must be within ten years from now"))
-    if times.at is not None and times.at <= present:
+        if moment is not None and not present - longest < moment < present + longest:
+            faults.append(FieldError(field, "must be less than ten years from now, before or after"))
+    if not faults and times.at is not None and times.at <= present:
         faults.append(FieldError("at", "lies in the past; name a later time, or submit the task itself"))
     return faults
