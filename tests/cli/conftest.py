@@ -73,7 +73,7 @@ class Stub:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_DELETE = answer
+            do_GET = do_POST = do_PATCH = do_DELETE = answer
 
             def log_message(self, *arguments: object) -> None:
                 """Stay silent."""

@@ -59,6 +59,11 @@ class Gateway:
         sent = {"Content-Type": "application/json", **(headers or {})}
         return self._json("POST", path, content=content, headers=sent, tries=TRIES if headers else 1)
 
+    def patch(self, path: str, body: Any) -> Any:
+        """A PATCH's JSON."""
+        sent = {"Content-Type": "application/json"}
+        return self._json("PATCH", path, content=msgspec.json.encode(body), headers=sent, tries=1)
+
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
 
