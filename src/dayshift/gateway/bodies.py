@@ -11,6 +11,7 @@ rules are those of I-JSON (RFC 7493), checked before anything else looks at the 
 The checks are a scan in C for an ordinary body; Python code walks a body only when a suspicious escape was seen.
 """
 
+import asyncio
 import json
 import math
 import re
@@ -24,6 +25,7 @@ from dayshift.gateway.request import Request
 APPLICATION_JSON = "application/json"
 MAX_DEPTH = 100
 MAX_INTEGER_DIGITS = 4_000
+LONGEST_BODY_SECONDS = 60.0
 
 # A client that announces more than this is not listened to until it has sent it all.
 _WORTH_SWALLOWING_BYTES = 64 * 1024 * 1024
@@ -38,7 +40,7 @@ _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 async def read_json(request: Request, max_bytes: int) -> bytes:
-    """Read and check a JSON body. Raises `HttpError` (400, 413, 415) or `InvalidInput`; nothing was done then."""
+    """Read and check a JSON body. Raises `HttpError` (400, 408, 413, 415, 503), `Refused` (connections_full) or `InvalidInput`; nothing was done then."""
     _check_media_type(request, APPLICATION_JSON)
     return checked_json(await _read(request, max_bytes))
 
@@ -72,6 +74,22 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     announced = request.header(b"content-length")
     if announced is not None and int(announced) > max_bytes:
         raise _too_large(max_bytes, swallow=int(announced) <= _WORTH_SWALLOWING_BYTES)
+    request.rest()
+    try:
+        async with asyncio.timeout(LONGEST_BODY_SECONDS):
+            body = await _arrived(request, max_bytes)
+    except TimeoutError:
+        raise HttpError(
+            408,
+            "body_too_slow",
+            f"the body was not complete after {LONGEST_BODY_SECONDS:g} s; nothing was done; send less, or faster",
+            headers=[CONNECTION_CLOSE],
+        ) from None
+    request.go_on()
+    return body
+
+
+async def _arrived(request: Request, max_bytes: int) -> bytes:
     body = b""
     while True:
         message = await request.receive()
@@ -83,6 +101,7 @@ async def _read(request: Request, max_bytes: int) -> bytes:
             raise _too_large(max_bytes, swallow=False)
         if not message.get("more_body", False):
             return body
+        request.stay()  # it holds memory now, and a tenant is to hold only so much
 
 
 def _too_large(max_bytes: int, *, swallow: bool) -> HttpError:

@@ -35,9 +35,15 @@ ANYBODY = Caller(tenant="", scopes=frozenset())
 
 
 class Place(Protocol):
-    """What a request takes of the gateway while it is at work, or while it is held open."""
+    """What a request takes of the gateway while it is held open."""
 
     def end(self) -> None: ...
+
+
+class Work(Place, Protocol):
+    """What a request takes of the gateway while it is at work."""
+
+    def begin(self) -> None: ...
 
 
 class Places(Protocol):
@@ -56,7 +62,7 @@ class Request:
         self.receive: Receive = receive
         self.caller = ANYBODY
         self.params: dict[str, str] = {}
-        self.work: Place | None = None
+        self.work: Work | None = None
         self.connections: Places | None = None
         self._held: Place | None = None
 
@@ -117,6 +123,11 @@ class Request:
         """From now on this request only waits: it holds memory, but no place of those at work. Safe to repeat."""
         if self.work is not None:
             self.work.end()
+
+    def go_on(self) -> None:
+        """It waits no more: it is at work again. Raises `HttpError` (503) when there is no place. Safe to repeat."""
+        if self.work is not None:
+            self.work.begin()
 
     def stay(self) -> None:
         """This request will hold its connection open until something happens: say so before anything is done for it.

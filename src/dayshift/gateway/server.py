@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from dayshift.domain import clock
 from dayshift.gateway.drain import Drain
+from dayshift.gateway.protocol import GuardedProtocol
 
 LINGER_SECONDS = 2.0
 _LOOK_SECONDS = 0.05
@@ -47,7 +48,7 @@ async def serve(
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=GuardedProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -57,7 +58,6 @@ async def serve(
         proxy_headers=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=max(1, int(grace_seconds - LINGER_SECONDS)),
-        h11_max_incomplete_event_size=65_536,
         backlog=4096,
     )
     server = _Server(config)

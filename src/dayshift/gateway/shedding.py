@@ -4,7 +4,8 @@ A gateway that takes everything answers everything late: its waiting requests fi
 client does, and the work that is done for clients that have left is missing for the others. So only so many requests are
 **at work** in one process. One more is refused before its body is read, its key looked up or a dependency asked: that costs
 little, and so the refused can be many times what is served. What waits is not at work: a long-poll or an open stream
-holds memory, not a place, and `Request.rest` gives the place back when the wait begins.
+holds memory, not a place, and `Request.rest` gives the place back when the wait begins. Nor is a request at work whose body is
+still on its way: two slow clients with large bodies would have all places for themselves.
 
 A request takes a place for each 4 KiB of its body, since that is what it costs: a batch of a thousand tasks is not one
 task. No request takes more than half of all places, so that a large one, too, finds a moment to come in.
@@ -32,7 +33,12 @@ class Shedding:
 
     def begin(self, request: Request) -> "Work":
         """Take the request's places. Raises `HttpError` (503) when there are none left."""
-        places = min(1 + _told_length(request) // _BYTES_A_PLACE, self._most // 2)
+        work = Work(self, min(1 + _told_length(request) // _BYTES_A_PLACE, self._most // 2))
+        work.begin()
+        return work
+
+    def take(self, places: int) -> None:
+        """Count these as at work. Raises `HttpError` (503) when there are not as many left."""
         if self.at_work + places > self._most:
             raise HttpError(
                 503,
@@ -41,22 +47,29 @@ class Shedding:
                 retry_after_seconds=stretched(_RETRY_AFTER_SECONDS, by=_RETRY_LATER_BY),
             )
         self.at_work += places
-        return Work(self, places)
 
 
 class Work:
     """The places of one request."""
 
-    __slots__ = ("_places", "_shedding")
+    __slots__ = ("_is_begun", "_places", "_shedding")
 
     def __init__(self, shedding: Shedding, places: int) -> None:
         self._shedding = shedding
         self._places = places
+        self._is_begun = False
+
+    def begin(self) -> None:
+        """Take the places, again after an end. Raises `HttpError` (503). Safe to repeat."""
+        if not self._is_begun:
+            self._shedding.take(self._places)
+            self._is_begun = True
 
     def end(self) -> None:
         """Give the places back. Safe to repeat."""
-        self._shedding.at_work -= self._places
-        self._places = 0
+        if self._is_begun:
+            self._shedding.at_work -= self._places
+            self._is_begun = False
 
 
 def _told_length(request: Request) -> int:
