@@ -131,36 +131,80 @@ async def three_houses(house: House, ready_database_url: str, valkey_url: str) -
         yield [house, two, three]
 
 
-async def test_three_processes_a_change_of_the_clock_and_three_hours_without_any(three_houses: list[House]) -> None:
-    """From half past midnight in Berlin on. For three hours, in which its clock goes back from 3 to 2, nobody looks."""
+def berlin(cron: str) -> Times:
+    return Times(cron=cron, time_zone="Europe/Berlin")
+
+
+def autumn(*clocks: str) -> list[datetime]:
+    return [datetime.fromisoformat(f"2026-10-{clock}Z") for clock in clocks]
+
+
+def spring(*clocks: str) -> list[datetime]:
+    return [datetime.fromisoformat(f"2026-03-{clock}Z") for clock in clocks]
+
+
+# Times, catch-up, what is due, and the first and the last that is skipped. Berlin shows 1 at 23:00 UTC, 2 at 00:00 and again at 01:00, 3 at 02:00.
+CLOCK_GOES_BACK = [
+    (berlin("0 * * * *"), "skip", autumn("24T23:00", "25T00:00", "25T04:00"), autumn("25T01:00", "25T03:00")),
+    (
+        berlin("0 * * * *"),
+        "one",
+        autumn("24T23:00", "25T00:00", "25T03:00", "25T04:00"),
+        autumn("25T01:00", "25T02:00"),
+    ),
+    (berlin("0 * * * *"), "all", autumn("24T23:00", "25T00:00", "25T01:00", "25T02:00", "25T03:00", "25T04:00"), None),
+    (berlin("30 2 * * *"), "skip", [], autumn("25T00:30", "25T00:30")),
+    (berlin("30 2 * * *"), "one", autumn("25T00:30"), None),
+    (berlin("*/30 2 * * *"), "all", autumn("25T00:00", "25T00:30", "25T01:00", "25T01:30"), None),
+    (berlin("30 1,4 * * *"), "all", autumn("24T23:30", "25T03:30"), None),
+    (
+        Times(every=3_000, start_at=autumn("24T22:30")[0]),
+        "one",
+        autumn("24T23:20", "25T00:10", "25T02:40", "25T03:30"),
+        autumn("25T01:00", "25T01:50"),
+    ),
+    (Times(at=autumn("25T02:00")[0]), "skip", [], autumn("25T02:00", "25T02:00")),
+    (Times(at=autumn("25T02:00")[0]), "one", autumn("25T02:00"), None),
+    (Times(at=autumn("25T05:00")[0]), "one", [], None),
+]
+# It shows 0 at 23:00 UTC, 1 at 00:00, 3 at 01:00.
+CLOCK_GOES_ON = [
+    (berlin("0 * * * *"), "skip", spring("28T23:00", "29T00:00", "29T04:00"), spring("29T01:00", "29T03:00")),
+    (
+        berlin("0 * * * *"),
+        "one",
+        spring("28T23:00", "29T00:00", "29T03:00", "29T04:00"),
+        spring("29T01:00", "29T02:00"),
+    ),
+    (berlin("0 * * * *"), "all", spring("28T23:00", "29T00:00", "29T01:00", "29T02:00", "29T03:00", "29T04:00"), None),
+    (berlin("30 2 * * *"), "skip", [], spring("29T01:00", "29T01:00")),
+    (berlin("30 2 * * *"), "one", spring("29T01:00"), None),
+    (berlin("0,30 2,3 * * *"), "one", spring("29T01:30"), spring("29T01:00", "29T01:00")),
+    (berlin("0,30 2,3 * * *"), "all", spring("29T01:00", "29T01:30"), None),
+    (berlin("*/30 2 * * *"), "all", [], None),
+    (berlin("30 */2 * * *"), "all", spring("28T23:30", "29T02:30"), None),
+    (
+        Times(every=3_000, start_at=spring("28T22:30")[0]),
+        "all",
+        spring("28T23:20", "29T00:10", "29T01:00", "29T01:50", "29T02:40", "29T03:30"),
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("midnight", "expected"),
+    [(autumn("25T00:00")[0], CLOCK_GOES_BACK), (spring("29T00:00")[0], CLOCK_GOES_ON)],
+    ids=["back", "on"],
+)
+async def test_three_processes_a_change_of_the_clock_and_three_hours_without_any(
+    three_houses: list[House],
+    midnight: datetime,
+    expected: list[tuple[Times, str, list[datetime], list[datetime] | None]],
+) -> None:
+    """From an hour and a half before midnight (UTC) on. For three hours, in which Berlin's clock is changed at 01:00, nobody looks."""
     house = three_houses[0]
-    start, down_at, up_at, end = (MIDNIGHT + timedelta(hours=hours) for hours in (-1.5, 1 / 6, 3 + 1 / 6, 4 + 1 / 30))
-
-    def berlin(cron: str) -> Times:
-        return Times(cron=cron, time_zone="Europe/Berlin")
-
-    def utc(*clocks: str) -> list[datetime]:
-        return [datetime.fromisoformat(f"2026-10-2{clock}:00Z") for clock in clocks]
-
-    # Berlin shows 1 at 23:00 UTC, 2 at 00:00 and again at 01:00, 3 at 02:00.
-    expected = [
-        (berlin("0 * * * *"), "skip", utc("4T23:00", "5T00:00", "5T04:00"), utc("5T01:00", "5T03:00")),
-        (berlin("0 * * * *"), "one", utc("4T23:00", "5T00:00", "5T03:00", "5T04:00"), utc("5T01:00", "5T02:00")),
-        (berlin("0 * * * *"), "all", utc("4T23:00", "5T00:00", "5T01:00", "5T02:00", "5T03:00", "5T04:00"), None),
-        (berlin("30 2 * * *"), "skip", [], utc("5T00:30", "5T00:30")),
-        (berlin("30 2 * * *"), "one", utc("5T00:30"), None),
-        (berlin("*/30 2 * * *"), "all", utc("5T00:00", "5T00:30", "5T01:00", "5T01:30"), None),
-        (berlin("30 1,4 * * *"), "all", utc("4T23:30", "5T03:30"), None),
-        (
-            Times(every=3_000, start_at=start),
-            "one",
-            utc("4T23:20", "5T00:10", "5T02:40", "5T03:30"),
-            utc("5T01:00", "5T01:50"),
-        ),
-        (Times(at=utc("5T02:00")[0]), "skip", [], utc("5T02:00", "5T02:00")),
-        (Times(at=utc("5T02:00")[0]), "one", utc("5T02:00"), None),
-        (Times(at=utc("5T05:00")[0]), "one", [], None),
-    ]
+    start, down_at, up_at, end = (midnight + timedelta(hours=hours) for hours in (-1.5, 1 / 6, 3 + 1 / 6, 4 + 1 / 30))
     schedules = [
         await scheduled(house, times, next_at=_first(times, start), catch_up=catch_up)
         for times, catch_up, _, _ in expected
