@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from dayshift.domain.errors import InvalidInput
-from dayshift.ledger import AgentRow
+from dayshift.ledger import AgentRow, Ledger
 from dayshift.tasks import TaskRequest
+from dayshift.tasks.agents_known import AgentsKnown
 from dayshift.tasks.background import Background
 from dayshift.tasks.pulse import Pulse
 
@@ -94,10 +95,21 @@ async def test_an_agent_that_was_registered_a_moment_ago_is_known(house: House) 
     with pytest.raises(InvalidInput) as caught:
         await house.services.intake.submit(request("newcomer"), tenant=TENANT)
     assert caught.value.code == "unknown_agent"
-    assert "echo" in caught.value.message
+    assert "registered: echo. A worker registers the agents of its file when it is up" in caught.value.message
     await house.ledger.registry.register([_agent("newcomer")])
     receipt = await house.services.intake.submit(request("newcomer"), tenant=TENANT)
     assert receipt.task.queue == "newcomers"
+
+
+async def test_before_any_worker_is_up_it_is_said_what_to_do(migrated_database_url: str) -> None:
+    async with Ledger(migrated_database_url, pool_size=1) as ledger:
+        await ledger.registry.register([_agent("dayshift.webhook")])  # ours, and of no use to who asks
+        with pytest.raises(InvalidInput) as caught:
+            await AgentsKnown(ledger).find("echo")
+    assert caught.value.message == (
+        "no agent is named 'echo'; registered: none yet. A worker registers the agents of its file when it is up: "
+        "start one that has this agent, or try again if it is just starting"
+    )
 
 
 def _agent(name: str) -> AgentRow:

@@ -419,6 +419,19 @@ async def test_what_is_wrong_is_told_with_its_path(house: House, said: dict[str,
     assert [fault.path for fault in caught.value.errors] == paths
 
 
+@pytest.mark.parametrize(
+    ("task", "sentence"),
+    [
+        (ScheduledTask(agent="nobody"), "no agent is named 'nobody'"),
+        (msgspec.structs.replace(TASK, priority=10), "task.priority: must be from 0 to 9"),
+    ],
+)
+async def test_the_sentence_about_a_task_reads_well(house: House, task: ScheduledTask, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await house.services.schedules.create(TENANT, ScheduleRequest(name="x", task=task, every=5))
+    assert caught.value.message.startswith(sentence)
+
+
 async def test_the_schema_is_that_of_the_agents_newest_version(house: House) -> None:
     """A schedule outlives versions: its input is checked again whenever it is due."""
     schedule = await hourly(house)

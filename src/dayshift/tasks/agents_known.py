@@ -58,6 +58,9 @@ class AgentsKnown:
             self._looked_at = started_at
 
     def _unknown(self, name: str) -> InvalidInput:
-        known = ", ".join(sorted(self._by_name)[:10]) or "none yet; start a worker with an agent file"
-        message = f"no agent is named {name[:100]!r}; registered: {known}"
+        authors = sorted(known for known in self._by_name if not known.startswith(BUILT_IN))
+        message = (
+            f"no agent is named {name[:100]!r}; registered: {', '.join(authors[:10]) or 'none yet'}. A worker registers the agents "
+            "of its file when it is up: start one that has this agent, or try again if it is just starting"
+        )
         return InvalidInput(message, [FieldError("agent", message)], code="unknown_agent")

@@ -155,4 +155,5 @@ def _exists(name: str, schedule_id: str | None = None) -> Conflict:
 
 def _below_task(error: InvalidInput) -> InvalidInput:
     faults = [FieldError(f"task.{fault.path}", fault.message) for fault in error.errors]
-    return InvalidInput(f"task.{error.message}" if faults else error.message, faults, code=error.code)
+    begins_with_its_path = faults and error.message.startswith(f"{error.errors[0].path}: ")
+    return InvalidInput(f"task.{error.message}" if begins_with_its_path else error.message, faults, code=error.code)
