@@ -190,6 +190,9 @@ async def run_gateway(
         )
     )
     async with opened(house):
+        tls = None
+        if config.tls_cert is not None and config.tls_key is not None:
+            tls = gateway.server_context(config.tls_cert, config.tls_key)
         listener = adopt(listen_fd) if listen_fd is not None else listen(config.host, config.port)
         await app.open()
         lifecycle.say_ready()
@@ -201,6 +204,8 @@ async def run_gateway(
                 draining=lifecycle.draining,
                 stopping_hard=lifecycle.stopping_hard,
                 grace_seconds=grace_seconds,
+                tls=tls,
+                trusted_proxies=config.trusted_proxies,
             )
         await app.close()
 

@@ -4,6 +4,7 @@ What may change while dayshift runs is a setting (`dayshift.settings`), not conf
 so that `dayshift run` works on a machine where nothing is set. An empty variable counts as unset.
 """
 
+import ipaddress
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -53,6 +54,19 @@ VARIABLES = (
     Variable("DAYSHIFT_DATA", "data_dir", "`.dayshift`", "Folder for the embedded engines and for the metrics files."),
     Variable("DAYSHIFT_HOST", "host", "`127.0.0.1`", "Where the gateway listens, and where clients find it."),
     Variable("DAYSHIFT_PORT", "port", "`8700`", "The gateway's port."),
+    Variable(
+        "DAYSHIFT_TLS_CERT",
+        "tls_cert",
+        "none",
+        "The gateway's certificate with its chain, a PEM file: it speaks TLS then. Unset: a proxy does, or nobody.",
+    ),
+    Variable("DAYSHIFT_TLS_KEY", "tls_key", "none", "The key of that certificate, a PEM file without a password."),
+    Variable(
+        "DAYSHIFT_TRUSTED_PROXIES",
+        "trusted_proxies",
+        "none",
+        "Addresses and networks, with commas between: whose `X-Forwarded-For` and `X-Forwarded-Proto` the gateway believes.",
+    ),
     Variable("DAYSHIFT_API_KEY", "api_key", "none", "The key that client commands present (`dsk_...`).", secret=True),
     Variable("DAYSHIFT_VERSION", "version", "none", "The version of the agents' code; shown on tasks and workers."),
     Variable("DAYSHIFT_LOG", "log_format", "by terminal", "`json` or `pretty`; pretty on a terminal, JSON otherwise."),
@@ -81,6 +95,9 @@ class Config(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     data_dir: Path = Path(".dayshift")
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
     api_key: str | None = None
     version: str | None = None
     log_format: Literal["json", "pretty"] | None = None
@@ -98,13 +115,19 @@ class Config(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             text = environ.get(variable.name, "").strip()
             if text and text != PLACEHOLDER_KEY:  # ours, from this process or from the one that started it: no key
                 given[variable.field] = _READERS.get(variable.field, _as_it_is)(variable.name, text)
+        _refuse_one_without_the_other(given)
         return cls(**given)
 
     @property
     def gateway_url(self) -> str:
         """Where a client on this machine finds the gateway."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"{self.scheme}://[{host}]:{self.port}" if ":" in host else f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def scheme(self) -> Literal["http", "https"]:
+        """What the gateway speaks."""
+        return "http" if self.tls_cert is None else "https"
 
     @property
     def has_a_provider(self) -> bool:
@@ -204,13 +227,33 @@ def _address(example: str) -> Callable[[str, str], str]:
     return read
 
 
+def _proxies(name: str, text: str) -> tuple[str, ...]:
+    networks = tuple(part.strip() for part in text.split(",") if part.strip())
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            _refuse(name, f"names {network!r}", f"give addresses or networks, as in {name}=10.0.0.5,10.1.0.0/16")
+    return networks
+
+
+def _refuse_one_without_the_other(given: Mapping[str, Any]) -> None:
+    for one, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if one in given and other not in given:
+            _refuse(_name_of(one), f"is set and {_name_of(other)} is not", "set both, or neither")
+
+
+def _name_of(field: str) -> str:
+    return next(variable.name for variable in VARIABLES if variable.field == field)
+
+
 def _key(name: str, text: str) -> str:
     if not (text.isascii() and text.isprintable()) or " " in text:
         _refuse(name, "holds characters that no key has", "copy the key again, as `dayshift keys create` printed it")
     return text
 
 
-def _folder(_name: str, text: str) -> Path:
+def _path(_name: str, text: str) -> Path:
     return Path(text).expanduser()
 
 
@@ -221,8 +264,11 @@ def _refuse(name: str, what: str, cure: str) -> NoReturn:
 _READERS: dict[str, Callable[[str, str], Any]] = {
     "database_url": _url(DATABASE_SCHEMES, "postgresql://user:password@host:5432/name"),
     "valkey_url": _url(VALKEY_SCHEMES, "redis://:password@host:6379/0"),
-    "data_dir": _folder,
+    "data_dir": _path,
     "port": _port,
+    "tls_cert": _path,
+    "tls_key": _path,
+    "trusted_proxies": _proxies,
     "api_key": _key,
     "openai_base_url": _address("https://api.openai.com/v1"),
     "anthropic_base_url": _address("https://api.anthropic.com"),

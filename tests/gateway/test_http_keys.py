@@ -53,3 +53,11 @@ async def test_keys_are_made_listed_and_revoked(own_house):
     assert (await admin.delete(f"/v1/keys/{other['id']}")).status_code == 204
     assert (await admin.delete("/v1/keys/key_0190163d-8694-739b-aea5-966c26f8ad91")).status_code == 404
     assert (await admin.get("/v1/keys")).json()["data"][0]["revoked_at"]
+
+
+async def test_an_open_loopback_is_closed_to_pages_that_the_settings_let_in(own_house):
+    client, page = own_house.client(), "https://app.example.com"
+    await client.put("/v1/settings/gateway.cors_origins", json={"value": [page]})
+    await own_house.live_settings.load()
+    assert (await client.get("/v1/tasks")).status_code == 200
+    assert (await client.get("/v1/tasks", headers={"origin": page})).status_code == 401

@@ -92,6 +92,7 @@ MEANINGS = {
     "flags.NAME.value": "Any JSON: what `ctx.flag(NAME)` is",
     "flags.NAME.percent": "For so many percent of the tasks; the others have their code's default. A task stays on its side",
     "gateway.max_body_bytes": "The largest request body; more is 413",
+    "gateway.cors_origins": "Origins (`https://app.example.com`) whose web pages may call this gateway from a browser; `*`: all. A key in a page is everybody's",
     "gateway.default_agent": "The agent that doors use where no agent is named, or none of that name is there; null: the only agent, if there is one",
     "gateway.aliases.NAME": "The agent that NAME stands for, for clients of other APIs that ask for a model",
     "journal.preview_characters": "How many characters of what was asked are kept with each effect that begins from then on, without secrets (0 to 2,000)",
@@ -103,6 +104,7 @@ MEANINGS = {
 }
 
 WORDS = {
+    settings.Origin: "an origin",
     provider_settings.BaseUrl: "an http(s) address",
     str | tuple[str, ...] | None: "`${env:NAME}`, or a list of these, or null",
     provider_settings.TargetName: "`PROVIDER/MODEL`",

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -30,11 +31,17 @@ class House:
         self.http = httpx2.AsyncClient()
         self._log = self.log_path.open("ab")
 
-    async def start(self, *arguments: str, key: str | None = None, folder: Path | None = None) -> None:
-        """Start `python -m dayshift ARGUMENTS` on a free port, in a folder, and wait until it is ready."""
+    async def start(
+        self,
+        *arguments: str,
+        key: str | None = None,
+        folder: Path | None = None,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        """Start `python -m dayshift ARGUMENTS` on a free port, in a folder, and wait until it is ready. With `trust` over TLS."""
         port = free_port()
         self.environment["DAYSHIFT_PORT"] = str(port)
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http{'s' if trust else ''}://127.0.0.1:{port}"
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -47,7 +54,7 @@ class House:
         )
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         await self.http.aclose()
-        self.http = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=90)
+        self.http = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=90, verify=trust or True)
         await self.until(self._is_ready, "ready")
 
     async def serve(self, *, gateways: int = 1, workers: int = 2, slots: int = 200, file: Path = AGENTS) -> None:

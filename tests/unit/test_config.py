@@ -24,6 +24,9 @@ def test_every_variable_is_read():
         "DAYSHIFT_DATA": "~/here",
         "DAYSHIFT_HOST": "0.0.0.0",
         "DAYSHIFT_PORT": "9000",
+        "DAYSHIFT_TLS_CERT": "tls/cert.pem",
+        "DAYSHIFT_TLS_KEY": "tls/key.pem",
+        "DAYSHIFT_TRUSTED_PROXIES": "10.0.0.5, 10.1.0.0/16,::1",
         "DAYSHIFT_API_KEY": "dsk_abc",
         "DAYSHIFT_VERSION": "2026-11-22",
         "DAYSHIFT_LOG": "JSON",
@@ -37,7 +40,8 @@ def test_every_variable_is_read():
     config = Config.from_env(values)
     assert config.data_dir == Path.home() / "here"
     assert config.log_format == "json"
-    assert config.gateway_url == "http://127.0.0.1:9000"
+    assert config.gateway_url == "https://127.0.0.1:9000"
+    assert config.trusted_proxies == ("10.0.0.5", "10.1.0.0/16", "::1")
     assert config.has_a_provider
     assert all(getattr(config, variable.field) != getattr(Config(), variable.field) for variable in VARIABLES)
 
@@ -66,6 +70,9 @@ def test_empty_is_unset():
         ("DAYSHIFT_DATABASE_URL", "host=db password=hunter2", "postgresql://"),
         ("DAYSHIFT_VALKEY_URL", "http://cache", "redis://"),
         ("DAYSHIFT_VALKEY_URL", "redis://[::1", "redis://"),
+        ("DAYSHIFT_TLS_CERT", "cert.pem", "DAYSHIFT_TLS_KEY is not: set both"),
+        ("DAYSHIFT_TLS_KEY", "key.pem", "DAYSHIFT_TLS_CERT is not: set both"),
+        ("DAYSHIFT_TRUSTED_PROXIES", "10.0.0.5, proxy", "10.0.0.5,10.1.0.0/16"),
         ("DAYSHIFT_API_KEY", "dsk_a b", "copy the key again"),
         ("OPENAI_BASE_URL", "api.openai.com/v1", "https://api.openai.com/v1"),
         ("OPENAI_BASE_URL", "http://127.0.0.1:99999/v1", "a port that is none"),

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime as dt
 import ssl
 import subprocess
 import sys
@@ -11,13 +10,11 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from dayshift.worker.webhooks import sending
 from dayshift.worker.webhooks.answers import Unreachable
 from dayshift.worker.webhooks.sending import Sender
+from tests.certificates import a_certificate
 from tests.worker.receiver import OK, Receiver, receiving, status
 
 NAME = "receiver.example"
@@ -183,7 +180,7 @@ def test_processes_that_tell_nobody_import_no_http_library():
 @contextlib.asynccontextmanager
 async def tls_receiver() -> AsyncIterator[tuple[Receiver, ssl.SSLContext]]:
     """A receiver with a certificate for NAME, and what trusts it."""
-    certificate, key = a_certificate()
+    certificate, key = a_certificate(NAME)
     serves = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(certificate + key)
@@ -191,23 +188,3 @@ async def tls_receiver() -> AsyncIterator[tuple[Receiver, ssl.SSLContext]]:
         serves.load_cert_chain(file.name)
     async with receiving(serves) as receiver:
         yield receiver, ssl.create_default_context(cadata=certificate)
-
-
-def a_certificate() -> tuple[str, str]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    today = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(today - dt.timedelta(days=1))
-        .not_valid_after(today + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return certificate.public_bytes(form[0]).decode(), key.private_bytes(*form).decode()

@@ -9,6 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from dayshift.client.problems import Problem, error_of
+from dayshift.client.trust import trusted
 from dayshift.config import Config
 from dayshift.domain.errors import DayshiftError, DependencyAway, InvalidInput
 
@@ -37,7 +38,13 @@ class Gateway:
         headers = {"Authorization": f"Bearer {config.api_key}"} if config.api_key else {}
         self._has_key = config.api_key is not None
         try:
-            self._http = httpx2.Client(base_url=self.url, headers=headers, timeout=ANSWER_SECONDS, trust_env=False)
+            self._http = httpx2.Client(
+                base_url=self.url,
+                headers=headers,
+                timeout=ANSWER_SECONDS,
+                trust_env=False,
+                verify=trusted(config, url),
+            )
         except (httpx2.InvalidURL, ValueError, TypeError) as error:
             raise InvalidInput(f"{self.url!r} is no address ({error}); give one like http://127.0.0.1:8700") from error
 

@@ -179,6 +179,7 @@ def _run_machine(
         file=file,
         host=config.host,
         port=config.port,
+        scheme=config.scheme,
         gateways=gateways,
         workers=workers,
         maintenance=maintenance,

@@ -13,6 +13,7 @@ import msgspec
 from dayshift.client.sending import Sender
 from dayshift.client.shapes import Event, Task, TaskFailed
 from dayshift.client.streaming import events_of
+from dayshift.client.trust import trusted
 from dayshift.config import Config
 from dayshift.domain.errors import InvalidInput
 from dayshift.domain.task import Status
@@ -47,7 +48,13 @@ class Client:
         try:
             # Each stream and each wait holds a connection; a bound on them would be one on tasks that are followed at once.
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
-            self._http = httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=ANSWER_SECONDS, limits=limits)
+            self._http = httpx2.AsyncClient(
+                base_url=self.url,
+                headers=headers,
+                timeout=ANSWER_SECONDS,
+                limits=limits,
+                verify=trusted(config, url),
+            )
         except (httpx2.InvalidURL, ValueError, TypeError) as error:
             raise InvalidInput(f"{self.url!r} is no address ({error}); give one like http://127.0.0.1:8700") from error
         self._sender = Sender(self._http, self.url, has_key=bool(api_key))

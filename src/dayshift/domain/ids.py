@@ -19,6 +19,7 @@ CONVERSATION = "conv_"
 PROBE = "probe_"
 WEBHOOK = "wh_"  # an endpoint
 SCHEDULE = "sched_"
+REQUEST = "req_"  # of HTTP
 
 _UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 

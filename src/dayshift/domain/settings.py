@@ -55,12 +55,16 @@ class FlagSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     percent: Annotated[float, Meta(ge=0, le=100)] = 100.0
 
 
+Origin = Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s*]+)$", max_length=300)]
+
+
 class GatewaySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`aliases`: other names of agents, for clients that ask for a model."""
+    """`aliases`: other names of agents, for clients that ask for a model. `cors_origins`: whose web pages may call."""
 
     max_body_bytes: Annotated[int, Meta(ge=1024, le=67_108_864)] = 1_048_576
     default_agent: str | None = None
     aliases: dict[str, str] = {}
+    cors_origins: list[Origin] = []
 
 
 class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,5 +7,6 @@ it is), `bodies` and `problems` (what comes in, and what is said when it may not
 from dayshift.gateway.build import Gateway, GatewayServices, build_app
 from dayshift.gateway.drain import Drain
 from dayshift.gateway.server import serve
+from dayshift.gateway.tls import server_context
 
-__all__ = ["Drain", "Gateway", "GatewayServices", "build_app", "serve"]
+__all__ = ["Drain", "Gateway", "GatewayServices", "build_app", "serve", "server_context"]

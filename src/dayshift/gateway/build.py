@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 from msgspec import Struct
+from starlette.types import Receive, Scope, Send
 
 from dayshift.domain.errors import DependencyAway
 from dayshift.domain.settings import Settings
@@ -11,6 +12,7 @@ from dayshift.gateway.a2a import A2aDoor, a2a_routes
 from dayshift.gateway.auth import Gatekeeper
 from dayshift.gateway.connections import Connections, half_of_the_open_files
 from dayshift.gateway.conversations import ConversationsDoor
+from dayshift.gateway.cors import Cors
 from dayshift.gateway.door import Door
 from dayshift.gateway.drain import Drain
 from dayshift.gateway.effects import EffectsDoor
@@ -68,8 +70,12 @@ class Gateway(Door):
             self.drain,
             Connections(services.settings, half_of_the_open_files()),
         )
+        self._for_pages = Cors(super().__call__, services.settings)
         self.drain.on_begin(services.tasks.waiters.let_go)
         services.tasks.pulse.on_keys(self.keys.refresh)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._for_pages(scope, receive, send)
 
     async def open(self) -> None:
         await self.keys.open()

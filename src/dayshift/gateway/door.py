@@ -16,6 +16,7 @@ from dayshift.domain.events import Fault, HttpRequest
 from dayshift.gateway.auth import Gatekeeper, require
 from dayshift.gateway.connections import Connections
 from dayshift.gateway.drain import Drain
+from dayshift.gateway.envelope import enveloped, request_id
 from dayshift.gateway.problems import HttpError, reply_to, the_unexpected
 from dayshift.gateway.replies import Answer, Reply
 from dayshift.gateway.request import Request
@@ -45,6 +46,8 @@ class Door:
             return
         begun = monotonic_seconds()
         request = Request(scope, receive)
+        request.id = request_id(request)
+        send = enveloped(send, request.id, over_tls=scope["scheme"] == "https")
         try:
             route, answer = await self._answer(request)
             try:
@@ -78,7 +81,7 @@ class Door:
                 raise
             return route, _told(HttpError(503, "draining", _LEFT_UNANSWERED), route)
         except Exception as error:  # noqa: BLE001 - the last wall: the client gets a problem, the operator the stack
-            with bound(tenant=request.tenant, route=route.template if route else NO_ROUTE):
+            with bound(request_id=request.id, tenant=request.tenant, route=route.template if route else NO_ROUTE):
                 emit(Fault.of("gateway.door", error, stack=traceback.format_exc()))
             return route, _told(the_unexpected(), route)
         finally:

@@ -30,7 +30,6 @@ Submit one with <code>POST /v1/tasks</code>.</p>
 _HEADERS = [
     header("content-type", "text/html; charset=utf-8"),
     header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
-    header("x-content-type-options", "nosniff"),
 ]
 
 

@@ -13,7 +13,7 @@ from dayshift.domain.errors import FieldError, InvalidInput, NotFound
 from dayshift.gateway.bodies import read_json
 from dayshift.gateway.pages import After, Page, after_id, last_id, list_reply
 from dayshift.gateway.paths import typed
-from dayshift.gateway.replies import NO_CONTENT, NO_STORE, Reply, json_reply
+from dayshift.gateway.replies import NO_CONTENT, Reply, json_reply
 from dayshift.gateway.request import Request
 from dayshift.ledger import Ledger
 from dayshift.ledger.shapes import NewKey
@@ -77,7 +77,7 @@ class Keys:
         shown = ShownKey(
             id=made.id, key=made.secret, tenant=wanted.tenant, scopes=list(scopes), expires_at=wanted.expires_at
         )
-        return json_reply(shown, 201, [NO_STORE])
+        return json_reply(shown, 201)
 
     async def list(self, request: Request) -> Reply:
         page = request.query(KeyPage)

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from dayshift.domain.errors import DependencyAway
 from dayshift.gateway.drain import Drain
-from dayshift.gateway.replies import NO_STORE, Reply, header, json_reply
+from dayshift.gateway.replies import Reply, header, json_reply
 from dayshift.gateway.request import Request
 from dayshift.tasks.services import Services
 from dayshift.telemetry import render_metrics
@@ -28,8 +28,8 @@ class Readiness(Struct, frozen=True, kw_only=True):
     schema: str
 
 
-_ALIVE = json_reply({"status": "alive"}, 200, [NO_STORE])
-_METRICS = [header("content-type", "text/plain; version=0.0.4; charset=utf-8"), NO_STORE]
+_ALIVE = json_reply({"status": "alive"})
+_METRICS = [header("content-type", "text/plain; version=0.0.4; charset=utf-8")]
 
 
 class Probes:
@@ -50,7 +50,7 @@ class Probes:
         readiness = Readiness(
             status=status, dependencies={"postgresql": postgresql, "valkey": valkey}, schema=self._schema
         )
-        return json_reply(readiness, 200 if status == "ready" else 503, [NO_STORE])
+        return json_reply(readiness, 200 if status == "ready" else 503)
 
     async def metrics(self, _request: Request) -> Reply:
         return Reply(200, await asyncio.to_thread(render_metrics), _METRICS)

@@ -10,7 +10,6 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
 CONNECTION_CLOSE = (b"connection", b"close")
-NO_STORE = (b"cache-control", b"no-store")
 
 _encode = msgspec.json.Encoder().encode
 

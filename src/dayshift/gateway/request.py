@@ -55,11 +55,12 @@ class Places(Protocol):
 class Request:
     """A request on its way through the door. What is not of the client is filled in before a handler sees it."""
 
-    __slots__ = ("_held", "caller", "connections", "params", "receive", "scope", "work")
+    __slots__ = ("_held", "caller", "connections", "id", "params", "receive", "scope", "work")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
         self.receive: Receive = receive
+        self.id = ""
         self.caller = ANYBODY
         self.params: dict[str, str] = {}
         self.work: Work | None = None

@@ -13,7 +13,8 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,6 +24,7 @@ from dayshift.gateway.drain import Drain
 from dayshift.gateway.protocol import GuardedProtocol
 
 LINGER_SECONDS = 2.0
+IDLE_SECONDS = 75  # longer than proxies keep theirs, so that they are the ones who close
 _LOOK_SECONDS = 0.05
 
 
@@ -42,8 +44,13 @@ async def serve(
     draining: asyncio.Event,
     stopping_hard: asyncio.Event,
     grace_seconds: float,
+    tls: ssl.SSLContext | None = None,
+    trusted_proxies: Sequence[str] = (),
 ) -> None:
-    """Serve until `draining` is set, then leave within about `grace_seconds`; at once when `stopping_hard` is set."""
+    """Serve until `draining` is set, then leave within about `grace_seconds`; at once when `stopping_hard` is set.
+
+    Without `tls` it speaks plain HTTP. `trusted_proxies`: addresses and networks whose word on who calls, and how, counts.
+    """
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the supervisor says when a gateway comes and goes
     config = uvicorn.Config(
         app,
@@ -55,8 +62,10 @@ async def serve(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=75,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=max(1, int(grace_seconds - LINGER_SECONDS)),
         backlog=4096,
     )

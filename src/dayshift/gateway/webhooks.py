@@ -23,7 +23,7 @@ from dayshift.gateway.bodies import checked_json, read_json, read_unchecked
 from dayshift.gateway.pages import after_id
 from dayshift.gateway.paths import typed
 from dayshift.gateway.problems import HttpError
-from dayshift.gateway.replies import NO_STORE, Reply, header, json_reply
+from dayshift.gateway.replies import Reply, header, json_reply
 from dayshift.gateway.request import Request
 from dayshift.gateway.webhook_shapes import (
     DEFAULT,
@@ -73,7 +73,7 @@ class WebhooksDoor:
             raise HttpError(
                 409, "too_many_endpoints", f"there are {MOST_ENDPOINTS} endpoints already; delete one first"
             )
-        return json_reply(with_secret(made, secret), 201, [NO_STORE])
+        return json_reply(with_secret(made, secret), 201)
 
     async def list(self, request: Request) -> Reply:
         page = request.query(EndpointPage)
@@ -119,7 +119,7 @@ class WebhooksDoor:
         endpoint, secret = await self._named(request), webhooks.make_secret()
         keep_seconds = OLD_SECRET_SECONDS if wanted.keep_old_secret_active_for_24_hours else 0.0
         rotated = await self._ledger.rotate(endpoint, secret, keep_old_seconds=keep_seconds)
-        return json_reply(with_secret(rotated, secret), 200, [NO_STORE])
+        return json_reply(with_secret(rotated, secret))
 
     async def test(self, request: Request) -> Reply:
         """Have a sample delivered, and answer what the receiver said."""

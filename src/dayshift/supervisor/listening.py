@@ -30,13 +30,13 @@ def adopt(descriptor: int) -> socket.socket:
     return listener
 
 
-def address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket, scheme: str) -> str:
     """Where to reach it, as a URL."""
     host, port = listener.getsockname()[:2]
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(  # noqa: S104 - shown, not bound
         host, f"[{host}]" if ":" in host else host
     )
-    return f"http://{shown}:{port}"
+    return f"{scheme}://{shown}:{port}"
 
 
 def _explain(error: OSError, host: str, port: int) -> str:

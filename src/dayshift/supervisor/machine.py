@@ -34,6 +34,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     file: str
     host: str
     port: int
+    scheme: str = "http"
     gateways: int = 1
     workers: int = 1
     maintenance: int = 0  # processes of its own; `run` has it in the gateway
@@ -74,7 +75,7 @@ class Machine:
             fleet = self._fleet(listener)
             with _signals(fleet, self._stop):
                 if await self._started(fleet):
-                    self._announce(address_of(listener))
+                    self._announce(address_of(listener, self._plan.scheme))
                     async with _reloading(fleet, self._plan):
                         await self._stopping.wait()
                 await fleet.stop()
